@@ -1,0 +1,31 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+namespace spdlog {
+class logger;
+}
+
+namespace varve::engine {
+
+inline constexpr int kDatabaseCount = 16;
+
+// When an acknowledged write is durable against power loss; a killed process loses none in any.
+enum class SyncMode { kAlways, kEverySecond, kNever };
+
+struct Options {
+  std::string directory;                        // created when missing
+  std::shared_ptr<spdlog::logger> logger;       // required
+  SyncMode sync_mode = SyncMode::kEverySecond;  // appendfsync
+  uint64_t write_buffer_bytes = 64ull << 20;    // a memtable is sealed at this size
+  int sealed_memtables_max = 4;                 // more wait to be flushed: writers wait
+  uint64_t memory_bytes_max = 1ull << 30;       // memtables, row cache, filters and indexes
+  size_t block_bytes = 4096;                    // rows of a block before compression
+  int filter_bits_per_key = 10;
+  size_t settling_loads_max = 4096;  // blind writes whose count is still open
+};
+
+}  // namespace varve::engine
