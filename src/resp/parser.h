@@ -1,0 +1,115 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "resp/argument.h"
+
+namespace varve::resp {
+
+inline constexpr size_t kBulkBytesMax = 512ull << 20;  // proto-max-bulk-len's default
+inline constexpr int64_t kArgumentsMax = 1024 * 1024;
+inline constexpr size_t kInlineBytesMax = 64 * 1024;  // also of a line that announces a length
+inline constexpr size_t kReadBytes = 16 * 1024;       // what one Prepare() makes room for
+
+enum class Parsed {
+  kCommand,     // a whole request was appended to the arguments
+  kIncomplete,  // read more: Release(), Prepare(), Commit()
+  kError,       // not the protocol: reply with error() and close; each later call says it again
+};
+
+// Cuts a connection's bytes into requests (arrays of bulk strings, or inline lines), and owns the
+// buffer that they are read into:
+//
+//   span = parser.Prepare(); n = read(socket, span); parser.Commit(n);
+//   while (parser.Next(args) == Parsed::kCommand) ... the arguments of a whole batch stay valid
+//   run the batch; args.clear(); parser.Release();
+//
+// Format:   RESP 2 requests as Redis 7.0 takes them: the two bytes behind a bulk string and the one
+//           behind a line's CR are not looked at; empty requests are skipped.
+// Lifetime: arguments are valid until Release(). Nothing else moves them.
+// Limits:   the constants above. Memory grows with the bytes that arrive, at most to a small
+//           multiple of them, whatever lengths are announced. The time is O(bytes) however small
+//           the reads are.
+// Threads:  one at a time.
+class Parser {
+ public:
+  explicit Parser(size_t bulk_bytes_max = kBulkBytesMax) : bulk_bytes_max_(bulk_bytes_max) {}
+  Parser(const Parser&) = delete;
+  Parser& operator=(const Parser&) = delete;
+
+  // Where to read to: room for kReadBytes or more, or for the rest of a large argument. The span is
+  // valid until the next call of any member. Precondition: Release() since the last kCommand.
+  std::span<char> Prepare();
+  // The first `size` bytes of the span that Prepare() returned have been read.
+  void Commit(size_t size);
+
+  // Appends the arguments (one or more) of the next request to `args`, or appends nothing.
+  Parsed Next(std::vector<Argument>& args);
+
+  // The arguments that Next() returned are no longer used.
+  void Release();
+
+  // After kError: the reply without its '-' and line end, as "ERR Protocol error: ...".
+  const std::string& error() const { return error_; }
+
+  // Frees the buffer if it holds no bytes: for connections that are idle.
+  void FreeIfEmpty();
+
+  // Holds for lengths that are announced from now on (CONFIG SET proto-max-bulk-len).
+  void set_bulk_bytes_max(size_t bytes) { bulk_bytes_max_ = bytes; }
+
+  size_t unread_bytes() const { return end_ - begin_ + large_filled_; }  // of incomplete requests
+  size_t free_bytes() const { return capacity_ - end_; }
+  // All memory held, for limits and CLIENT LIST; O(1).
+  size_t held_bytes() const {
+    return capacity_ + large_.capacity() + partial_large_bytes_ +
+           partial_.capacity() * sizeof(Argument);
+  }
+
+ private:
+  enum class State : uint8_t { kStart, kBulkHeader, kBulkBody, kLargeBody, kFailed };
+  enum class Line : uint8_t { kFound, kIncomplete, kTooBig };
+
+  Parsed NextSlowly(std::vector<Argument>& args);
+  Parsed Step(std::vector<Argument>& args, bool& complete);
+  Parsed Finish(std::vector<Argument>& args);
+  Parsed Fail(std::string text);
+  Line FindLine(char mark, std::string_view& line);
+  Parsed ParseStart();
+  Parsed ParseInline(std::vector<Argument>& args, bool& complete);
+  Parsed ParseBulkHeader();
+  Parsed ParseBulkBody();
+  Parsed ParseLargeBody();
+  void GrowLarge();
+  void MakeRoom();
+  void MoveTo(std::unique_ptr<char[]> buffer, size_t capacity);
+
+  std::unique_ptr<char[]> buffer_;
+  size_t capacity_ = 0;
+  size_t begin_ = 0;    // of the bytes not parsed yet
+  size_t end_ = 0;      // of the bytes read
+  size_t kept_ = 0;     // bytes before it may be overwritten: no argument lies there
+  size_t scanned_ = 0;  // of the unparsed bytes, those without the line end looked for
+  size_t bulk_bytes_max_;
+
+  State state_ = State::kStart;
+  int64_t arguments_left_ = 0;
+  size_t bulk_size_ = 0;           // kBulkBody and kLargeBody: of the current argument
+  std::vector<Argument> partial_;  // of the current request, if it did not come in one piece
+  size_t partial_large_bytes_ = 0;
+
+  std::string large_;        // kLargeBody: the argument, its size ahead of large_filled_
+  size_t large_filled_ = 0;  // bytes of it that have arrived
+  bool direct_ = false;      // the last Prepare() gave out room in large_
+
+  std::vector<std::string> words_;  // of inline requests whose words had quotes, until Release()
+  std::string error_;
+};
+
+}  // namespace varve::resp
