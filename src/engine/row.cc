@@ -1,0 +1,43 @@
+#include "engine/row.h"
+
+#include "engine/coding.h"
+
+namespace varve::engine {
+
+void AppendRowWithoutValue(std::string& out, const Row& row) {
+  char header[kRowHeaderBytesMax];
+  char* end = header;
+  *end++ = static_cast<char>((static_cast<uint8_t>(row.type) << kRowTypeShift) |
+                             (row.is_tombstone ? kRowTombstone : 0));
+  end = EncodeVarint64(end, row.key.size());
+  if (!row.is_tombstone) end = EncodeVarint64(end, row.value.size());
+  out.append(header, end - header);
+  out.append(row.key);
+}
+
+void AppendRow(std::string& out, const Row& row) {
+  AppendRowWithoutValue(out, row);
+  if (!row.is_tombstone) out.append(row.value);
+}
+
+bool ParseRow(std::string_view& input, Row& row) {
+  if (input.empty()) return false;
+  const auto flags = static_cast<uint8_t>(input[0]);
+  input.remove_prefix(1);
+  // No expiry, no subkey, no type but kString: a later release's row is refused, never misread.
+  if ((flags & ~kRowTombstone) != 0) return false;
+  row.position = 0;
+  row.type = ValueType::kString;
+  row.is_tombstone = (flags & kRowTombstone) != 0;
+  uint64_t key_bytes = 0;
+  uint64_t value_bytes = 0;
+  if (!GetVarint64(input, key_bytes)) return false;
+  if (!row.is_tombstone && !GetVarint64(input, value_bytes)) return false;
+  if (key_bytes > input.size() || value_bytes > input.size() - key_bytes) return false;
+  row.key = input.substr(0, key_bytes);
+  row.value = input.substr(key_bytes, value_bytes);
+  input.remove_prefix(key_bytes + value_bytes);
+  return true;
+}
+
+}  // namespace varve::engine

@@ -1,0 +1,111 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "engine/env.h"
+#include "engine/error.h"
+#include "engine/position.h"
+#include "engine/row.h"
+#include "engine/row_cursor.h"
+
+namespace varve::engine {
+
+class TableIndex;
+
+// What the manifest knows of a table: enough to plan with, without opening the file.
+struct TableInfo {
+  uint64_t number = 0;  // names the file: TablePath()
+  uint64_t file_bytes = 0;
+  uint64_t row_count = 0;  // tombstones included
+  uint64_t tombstone_count = 0;
+  uint64_t row_bytes = 0;  // keys and values, before compression
+  Position smallest = 0;   // inclusive bounds of the rows in it
+  Position largest = 0;
+  DyadicRange range;  // the range it was written for; holds all rows of it
+  bool operator==(const TableInfo&) const = default;
+};
+
+std::string TablePath(const std::string& directory, uint64_t number);  // <dir>/table-<number>.sst
+
+// A row that was read from a table, in memory of its own.
+struct LoadedRow {
+  std::shared_ptr<const std::string> bytes;  // holds `row`'s key and value
+  Row row;
+};
+
+// An SSTable: rows of one sorted run in compressed blocks, found by an index, fenced by a filter.
+// Format:  table_format.h, docs/formats.md. Immutable.
+// Owns:    the open file. The file is removed from the disk by whoever calls MarkObsolete(), when
+//          the last reference goes.
+// Threads: all members from any thread.
+// Errors:  kCorruption names file and offset; nothing damaged is ever returned as a row.
+class Table {
+ public:
+  // Opens the file without reading it: filter and index come with LoadIndex(). `files` outlives it.
+  static Result<std::shared_ptr<Table>> Open(FileSystem* files, const std::string& directory,
+                                             const TableInfo& info);
+  ~Table();
+
+  const TableInfo& info() const { return info_; }
+  const std::string& path() const;
+
+  // Filter and index in memory? Does not block.
+  bool index_loaded() const { return index_.load(std::memory_order_acquire) != nullptr; }
+  // Reads footer, filter, index and checks them. Blocks; at once when it is done already.
+  Result<void> LoadIndex() const;
+  uint64_t index_bytes() const;  // memory of filter and index, 0 when not loaded
+
+  // Whether a row at `position` may be in the table: false is certain. Needs index_loaded(). No
+  // I/O.
+  bool MayContain(Position position) const;
+
+  // The row (or tombstone) of `key`, if the table has one. Blocks for one block read, and first
+  // for LoadIndex() if need be.
+  Result<std::optional<LoadedRow>> Find(Position position, std::string_view key) const;
+
+  // From now on the file is removed when the last reference to the table goes.
+  void MarkObsolete() { obsolete_.store(true); }
+
+ private:
+  friend class TableCursor;
+  Table(FileSystem* files, std::unique_ptr<RandomAccessFile> file, const TableInfo& info);
+
+  FileSystem* const files_;
+  const std::unique_ptr<RandomAccessFile> file_;
+  const TableInfo info_;
+  mutable std::mutex load_mutex_;                          // one LoadIndex() at a time
+  mutable std::unique_ptr<const TableIndex> index_owner_;  // guarded by load_mutex_; never replaced
+  mutable std::atomic<const TableIndex*> index_{nullptr};
+  std::atomic<bool> obsolete_{false};
+};
+
+// Walks the rows of one table in order. Blocks on I/O: never under the command lock.
+// Lifetime: keeps the table alive.
+class TableCursor final : public RowCursor {
+ public:
+  // `readahead_bytes`: how much one read fetches at least (0: block by block); `drop_behind`: tell
+  // the kernel not to keep what was read (compaction). `secret`: rows' positions are computed.
+  TableCursor(std::shared_ptr<const Table> table, const PositionSecret* secret,
+              size_t readahead_bytes, bool drop_behind);
+  ~TableCursor() override;
+  TableCursor(TableCursor&&) noexcept;
+
+  void Seek(Position position) override;
+  void Next() override;
+  bool Valid() const override;
+  const Row& row() const override;
+  const Result<void>& status() const override;
+  uint64_t bytes_read() const;  // from the file, by this cursor
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace varve::engine
