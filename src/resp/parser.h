@@ -64,51 +64,53 @@ class Parser {
   // Holds for lengths that are announced from now on (CONFIG SET proto-max-bulk-len).
   void set_bulk_bytes_max(size_t bytes) { bulk_bytes_max_ = bytes; }
 
-  size_t unread_bytes() const { return end_ - begin_ + large_filled_; }  // of incomplete requests
+  size_t unparsed_bytes() const { return end_ - begin_ + large_filled_; }
   size_t free_bytes() const { return capacity_ - end_; }
   // All memory held, for limits and CLIENT LIST; O(1).
   size_t held_bytes() const {
-    return capacity_ + large_.capacity() + partial_large_bytes_ +
+    return capacity_ + large_.capacity() + partial_shared_bytes_ +
            partial_.capacity() * sizeof(Argument);
   }
 
  private:
   enum class State : uint8_t { kStart, kBulkHeader, kBulkBody, kLargeBody, kFailed };
-  enum class Line : uint8_t { kFound, kIncomplete, kTooBig };
+  enum class Line : uint8_t { kFound, kIncomplete, kTooLong };
 
-  Parsed NextSlowly(std::vector<Argument>& args);
-  Parsed Step(std::vector<Argument>& args, bool& complete);
-  Parsed Finish(std::vector<Argument>& args);
-  Parsed Fail(std::string text);
+  bool NextAtOnce(std::vector<Argument>& args);
+  Parsed NextByState(std::vector<Argument>& args);
   Line FindLine(char mark, std::string_view& line);
-  Parsed ParseStart();
-  Parsed ParseInline(std::vector<Argument>& args, bool& complete);
-  Parsed ParseBulkHeader();
-  Parsed ParseBulkBody();
-  Parsed ParseLargeBody();
+  // Each takes one step of the state machine: false if more bytes are needed, or on kFailed.
+  bool ParseStart();
+  bool ParseInline();
+  bool ParseArrayHeader();
+  bool ParseBulkHeader();
+  bool ParseBulkBody();
+  bool ParseLargeBody();
+  bool Fail(std::string text);
   void GrowLarge();
   void MakeRoom();
-  void MoveTo(std::unique_ptr<char[]> buffer, size_t capacity);
 
   std::unique_ptr<char[]> buffer_;
   size_t capacity_ = 0;
+  size_t kept_ = 0;     // before it there is nothing that is still needed
   size_t begin_ = 0;    // of the bytes not parsed yet
   size_t end_ = 0;      // of the bytes read
-  size_t kept_ = 0;     // bytes before it may be overwritten: no argument lies there
-  size_t scanned_ = 0;  // of the unparsed bytes, those without the line end looked for
+  size_t scanned_ = 0;  // of the bytes not parsed yet: so many without the line end looked for
   size_t bulk_bytes_max_;
 
+  // The current request, from its first byte at request_ on, if it did not come in one piece.
   State state_ = State::kStart;
+  size_t request_ = 0;
   int64_t arguments_left_ = 0;
-  size_t bulk_size_ = 0;           // kBulkBody and kLargeBody: of the current argument
-  std::vector<Argument> partial_;  // of the current request, if it did not come in one piece
-  size_t partial_large_bytes_ = 0;
+  bool complete_ = false;
+  std::vector<Argument> partial_;
+  size_t partial_shared_bytes_ = 0;  // of owners in partial_
 
-  std::string large_;        // kLargeBody: the argument, its size ahead of large_filled_
+  size_t bulk_bytes_ = 0;    // kBulkBody, kLargeBody: size of the current argument
+  std::string large_;        // kLargeBody: the argument; its size is ahead of large_filled_
   size_t large_filled_ = 0;  // bytes of it that have arrived
   bool direct_ = false;      // the last Prepare() gave out room in large_
 
-  std::vector<std::string> words_;  // of inline requests whose words had quotes, until Release()
   std::string error_;
 };
 
