@@ -46,10 +46,10 @@ enum class FileCall {
 class FaultPlan {
  public:
   struct Rule {
-    uint64_t nth = 1;             // the first matching call after Fail() is 1
-    uint64_t count = 1;           // how many matching calls fail from there on
-    std::vector<FileCall> calls;  // empty: any
-    std::string path_contains;    // empty: any
+    uint64_t nth = 1;                  // the first matching call after Fail() is 1
+    uint64_t count = 1;                // how many matching calls fail from there on
+    std::vector<FileCall> calls = {};  // empty: any
+    std::string path_contains = {};    // empty: any
     int system_error = EIO;
   };
 

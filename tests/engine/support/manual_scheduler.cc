@@ -24,6 +24,8 @@ class ManualScheduler::ManualExecutor : public Executor {
   // The scheduler's mutex is held for these.
   void Add(Work work) { ready_.emplace_back(scheduler_->next_order_++, std::move(work)); }
   size_t ready_count() const { return ready_.size(); }
+  bool can_start() const { return !ready_.empty() && !(serial_ && running_ > 0); }
+  void AddRunning(int change) { running_ += change; }
   uint64_t first_order() const { return ready_.front().first; }
   Work Take(size_t index) {
     if (serial_) index = 0;
@@ -36,20 +38,22 @@ class ManualScheduler::ManualExecutor : public Executor {
  private:
   ManualScheduler* const scheduler_;
   const bool serial_;
+  int running_ = 0;
   std::deque<std::pair<uint64_t, Work>> ready_;  // order of posting, task
 };
 
 class ManualScheduler::ManualClock : public Clock {
  public:
-  explicit ManualClock(const ManualScheduler* scheduler) : scheduler_(scheduler) {}
+  explicit ManualClock(ManualScheduler* scheduler) : scheduler_(scheduler) {}
   uint64_t UnixMs() const override { return 1'700'000'000'000 + MonotonicUs() / 1000; }
   uint64_t MonotonicUs() const override {
     const std::lock_guard lock(scheduler_->mutex_);
     return scheduler_->now_us_;
   }
+  void SleepUs(uint64_t us) override { scheduler_->AdvanceUs(us); }
 
  private:
-  const ManualScheduler* const scheduler_;
+  ManualScheduler* const scheduler_;
 };
 
 ManualScheduler::ManualScheduler(uint64_t seed)
@@ -67,28 +71,33 @@ Executor* ManualScheduler::NewExecutor(bool serial) {
   return executors_.back().get();
 }
 
-bool ManualScheduler::TakeOne(Work& work) {
+ManualScheduler::ManualExecutor* ManualScheduler::TakeOne(Work& work) {
   const std::lock_guard lock(mutex_);
   FireDue();
   ManualExecutor* chosen = nullptr;
   uint64_t seen = 0;
   for (const auto& executor : executors_) {
-    if (executor->ready_count() == 0) continue;
+    if (!executor->can_start()) continue;
     ++seen;
     const bool better = random_order_
                             ? random_() % seen == 0
                             : seen == 1 || executor->first_order() < chosen->first_order();
     if (better) chosen = executor.get();
   }
-  if (chosen == nullptr) return false;
+  if (chosen == nullptr) return nullptr;
   work = chosen->Take(random_order_ ? random_() % chosen->ready_count() : 0);
-  return true;
+  chosen->AddRunning(1);
+  return chosen;
 }
 
 bool ManualScheduler::RunOne() {
   Work work;
-  if (!TakeOne(work)) return false;
+  ManualExecutor* const executor = TakeOne(work);
+  if (executor == nullptr) return false;
   work();
+  work = nullptr;
+  const std::lock_guard lock(mutex_);
+  executor->AddRunning(-1);
   return true;
 }
 

@@ -15,8 +15,9 @@
 namespace varve::engine::testing {
 
 // Executors whose work runs when the test says so, one task at a time, on the test's thread, in an
-// order that only the seed decides; and a clock that stands still until it is moved. Seed 0: always
-// the task that was posted first.
+// order that only the seed decides; and a clock that stands still until it is moved, by the test or
+// by a SleepUs() of the code under test, which is an AdvanceUs(). Seed 0: always the task that was
+// posted first. A serial executor that is in the middle of a task which sleeps starts no other.
 // Threads: Post() from any; all else from one.
 class ManualScheduler {
  public:
@@ -53,8 +54,8 @@ class ManualScheduler {
   };
 
   Executor* NewExecutor(bool serial);
-  bool TakeOne(Work& work);  // a ready task, by the seed
-  void FireDue();            // needs mutex_
+  ManualExecutor* TakeOne(Work& work);  // a ready task, by the seed; null: none
+  void FireDue();                       // needs mutex_
 
   mutable std::mutex mutex_;
   const bool random_order_;

@@ -53,7 +53,8 @@ struct MemFileSystem::Inode {
   std::string Survivor(std::mt19937_64& random) const {
     std::string result = durable;
     if (dirty.empty()) return result;
-    const auto [low, high] = std::minmax(bytes.size(), durable.size());
+    const size_t low = std::min(bytes.size(), durable.size());
+    const size_t high = std::max(bytes.size(), durable.size());
     // Half of the time one of the two sizes, else any in between.
     const uint64_t sizes[] = {bytes.size(), durable.size(), low + random() % (high - low + 1)};
     result.resize(sizes[random() % 3]);

@@ -36,7 +36,7 @@ class MemFileSystem : public FileSystem {
   // What a killed process leaves: all that was written, synced or not.
   std::unique_ptr<MemFileSystem> KillClone() const;
 
-  // For tests of damage, at once durable. The file must exist (Corrupt: and hold the offset).
+  // For tests of damage, the bytes at once durable. The file must exist, and hold the offset.
   void Corrupt(const std::string& path, uint64_t offset);  // flips one bit
   void Truncate(const std::string& path, uint64_t size);
   // Creates or replaces; durable with its name.
