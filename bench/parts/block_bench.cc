@@ -1,0 +1,52 @@
+#include <benchmark/benchmark.h>
+
+#include <string>
+#include <string_view>
+
+#include "engine/block.h"
+#include "engine/block_builder.h"
+#include "engine/row.h"
+#include "rows.h"
+
+namespace varve::bench {
+namespace {
+
+constexpr size_t kBlockBytes = 4096;
+const std::string kPath = "bench";  // NOLINT(cert-err58-cpp)
+
+std::string_view BuildBlock(engine::BlockBuilder& builder, const std::string& value) {
+  Key key;
+  for (engine::Position position = 0; builder.size() < kBlockBytes; ++position) {
+    builder.Add({.position = position, .key = key.Of(position), .value = value});
+  }
+  return builder.Seal({.path = kPath, .table_number = 1, .offset = 0});
+}
+
+void BM_BlockBuild(benchmark::State& state) {
+  engine::BlockBuilder builder;
+  const std::string value = TestValue();
+  for (auto _ : state) benchmark::DoNotOptimize(BuildBlock(builder, value));
+  state.SetBytesProcessed(state.iterations() * static_cast<int64_t>(kBlockBytes));
+}
+BENCHMARK(BM_BlockBuild);
+
+// Checksum, decompression, and a walk over all rows: the CPU's share of a load.
+void BM_BlockDecodeAndFind(benchmark::State& state) {
+  engine::BlockBuilder builder;
+  const std::string stored(BuildBlock(builder, TestValue()));
+  std::string scratch;
+  for (auto _ : state) {
+    auto rows =
+        engine::DecodeBlock(stored, {.path = kPath, .table_number = 1, .offset = 0}, scratch);
+    if (!rows.has_value()) return state.SkipWithError("damaged block");
+    std::string_view rest = *rows;
+    engine::Row row;
+    while (!rest.empty() && engine::ParseRow(rest, row)) benchmark::DoNotOptimize(row.key.data());
+  }
+  state.SetBytesProcessed(state.iterations() * static_cast<int64_t>(kBlockBytes));
+  state.counters["stored_bytes"] = static_cast<double>(stored.size());
+}
+BENCHMARK(BM_BlockDecodeAndFind);
+
+}  // namespace
+}  // namespace varve::bench
