@@ -10,10 +10,12 @@ namespace varve::commands {
 
 struct Command;
 
+// What becomes of replies (CLIENT REPLY).
 enum class ReplyMode : uint8_t {
   kOn,
   kOff,
-  kSkipNext,  // CLIENT REPLY SKIP was the last command: its successor's reply is dropped
+  kSkipArmed,  // CLIENT REPLY SKIP is the command that runs
+  kSkip,       // it was the last command: this one's reply is dropped
 };
 
 // What a command of several runs keeps between them; each family derives its own.

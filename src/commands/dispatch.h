@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <functional>
 #include <map>
-#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -12,18 +11,12 @@
 
 #include "commands/client.h"
 #include "commands/host.h"
+#include "commands/table.h"
 #include "engine/engine.h"
 #include "resp/argument.h"
 #include "resp/reply.h"
 
 namespace varve::commands {
-
-// What became of one run of a command.
-enum class Run {
-  kDone,   // its reply is in the buffer (or it has none); its changes, if any, are committed
-  kWait,   // it needs rows: Prefetch() for what follows, guard.Wait(), release the lock, run again
-  kYield,  // release the lock, do what client.continuation asks for, run again
-};
 
 struct CommandCounters {
   uint64_t calls = 0;
@@ -68,14 +61,11 @@ class Dispatcher {
   const CommandCounters& counters(const Command& command) const;
   const std::map<std::string, uint64_t, std::less<>>& error_counts() const { return error_counts_; }
   uint64_t errors_replied() const { return errors_replied_; }
+  uint64_t key_hits() const { return key_hits_; }
+  uint64_t key_misses() const { return key_misses_; }
   Host& host() { return host_; }
 
  private:
-  struct KeyRange {
-    size_t first = 0;
-    size_t end = 0;
-    size_t step = 1;
-  };
   static KeyRange FindKeys(std::span<const resp::Argument> args);
 
   Run RunHandler(engine::Guard& guard, Client& client, std::span<const resp::Argument> args,
@@ -87,6 +77,8 @@ class Dispatcher {
   std::map<std::string, uint64_t, std::less<>> error_counts_;  // by the error's first word
   uint64_t errors_replied_ = 0;
   uint64_t commands_run_ = 0;
+  uint64_t key_hits_ = 0;
+  uint64_t key_misses_ = 0;
 };
 
 }  // namespace varve::commands

@@ -18,6 +18,7 @@ struct Client;
 // The server's own figures for INFO; the engine's come beside them.
 struct ServerFigures {
   // Server
+  std::string version;           // varve's own
   std::string run_id;            // 40 hex digits, new at each start
   std::string executable;        // absolute path
   std::string config_file;       // absolute path, empty if none
