@@ -47,5 +47,7 @@ void AppendRowWithoutValue(std::string& out, const Row& row);
 // Takes one row off the front of `input`; its views point into `input`, its position is 0. False:
 // the bytes are no whole row of this version, `input` is then unspecified.
 [[nodiscard]] bool ParseRow(std::string_view& input, Row& row);
+// As ParseRow() for what AppendRowWithoutValue() appended: `value_bytes` is the size of the value.
+[[nodiscard]] bool ParseRowWithoutValue(std::string_view& input, Row& row, uint64_t& value_bytes);
 
 }  // namespace varve::engine

@@ -1,0 +1,99 @@
+#include "engine/table.h"
+
+#include <tuple>
+#include <utility>
+
+#include "engine/block.h"
+#include "engine/table_index.h"
+
+namespace varve::engine {
+namespace {
+
+// `block`: the decoded block, a view into `*owner`. A large value stays where it is; a small row is
+// copied out, so that it does not keep its neighbours in memory.
+LoadedRow Keep(std::shared_ptr<const std::string> owner, const Row& row) {
+  if (row.value.size() >= kSharedValueBytes) return {std::move(owner), row};
+  std::string bytes;
+  bytes.reserve(row.key.size() + row.value.size());
+  bytes.append(row.key).append(row.value);
+  LoadedRow loaded{std::make_shared<const std::string>(std::move(bytes)), row};
+  loaded.row.key = std::string_view(*loaded.bytes).substr(0, row.key.size());
+  loaded.row.value = std::string_view(*loaded.bytes).substr(row.key.size());
+  return loaded;
+}
+
+}  // namespace
+
+std::string TablePath(const std::string& directory, uint64_t number) {
+  return fmt::format("{}/table-{}.sst", directory, number);
+}
+
+Result<std::shared_ptr<Table>> Table::Open(FileSystem* files, const std::string& directory,
+                                           const TableInfo& info) {
+  TRY_ASSIGN(auto file, files->OpenForRead(TablePath(directory, info.number)));
+  if (file->size() != info.file_bytes) {
+    return Fail(Errc::kCorruption, "{}: has {} bytes, not {}", file->path(), file->size(),
+                info.file_bytes);
+  }
+  return std::shared_ptr<Table>(new Table(files, std::move(file), info));
+}
+
+Table::Table(FileSystem* files, std::unique_ptr<RandomAccessFile> file, const TableInfo& info)
+    : files_(files), file_(std::move(file)), info_(info) {}
+
+Table::~Table() {
+  // A file that cannot be removed is an orphan, which the next start removes.
+  if (obsolete_.load()) std::ignore = files_->Remove(file_->path());
+}
+
+const std::string& Table::path() const { return file_->path(); }
+
+Result<void> Table::LoadIndex() const {
+  if (index_loaded()) return {};
+  const std::lock_guard lock(load_mutex_);
+  if (index_loaded()) return {};
+  TRY_ASSIGN(index_owner_, TableIndex::Load(*file_, info_));
+  index_.store(index_owner_.get(), std::memory_order_release);
+  return {};
+}
+
+uint64_t Table::index_bytes() const {
+  const TableIndex* index = index_.load(std::memory_order_acquire);
+  return index == nullptr ? 0 : index->memory_bytes();
+}
+
+bool Table::MayContain(Position position) const {
+  const TableIndex* index = index_.load(std::memory_order_acquire);
+  INVARIANT(index != nullptr);
+  return index->MayContain(position);
+}
+
+Result<std::optional<LoadedRow>> Table::Find(Position position, std::string_view key) const {
+  TRY(LoadIndex());
+  const TableIndex& index = *index_.load(std::memory_order_acquire);
+  if (!index.MayContain(position)) return std::optional<LoadedRow>();
+
+  const BlockHandle handle = index.handle(index.BlockOf(position));
+  std::string stored(handle.size + kBlockTrailerBytes, '\0');
+  TRY(file_->ReadAt(handle.offset, stored));
+  std::string scratch;
+  TRY_ASSIGN(std::string_view rows,
+             DecodeBlock(stored, {path(), info_.number, handle.offset}, scratch));
+  // Before the rows are parsed: views into a short string do not survive its move.
+  const bool plain = rows.data() == stored.data();
+  const auto owner = std::make_shared<const std::string>(std::move(plain ? stored : scratch));
+  rows = std::string_view(*owner).substr(0, rows.size());
+  while (!rows.empty()) {
+    Row row;
+    if (!ParseRow(rows, row)) {
+      return Fail(Errc::kCorruption, "{}: block at {}: bad row, {} bytes from its end", path(),
+                  handle.offset, rows.size());
+    }
+    if (row.key != key) continue;
+    row.position = position;
+    return std::optional<LoadedRow>(Keep(owner, row));
+  }
+  return std::optional<LoadedRow>();
+}
+
+}  // namespace varve::engine
