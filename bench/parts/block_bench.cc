@@ -14,18 +14,18 @@ namespace {
 constexpr size_t kBlockBytes = 4096;
 const std::string kPath = "bench";  // NOLINT(cert-err58-cpp)
 
-std::string_view BuildBlock(engine::BlockBuilder& builder, const std::string& value) {
+std::string_view BuildBlock(engine::BlockBuilder& builder, Values& values) {
   Key key;
   for (engine::Position position = 0; builder.size() < kBlockBytes; ++position) {
-    builder.Add({.position = position, .key = key.Of(position), .value = value});
+    builder.Add({.position = position, .key = key.Of(position), .value = values.Next()});
   }
   return builder.Seal({.path = kPath, .table_number = 1, .offset = 0});
 }
 
 void BM_BlockBuild(benchmark::State& state) {
   engine::BlockBuilder builder;
-  const std::string value = TestValue();
-  for (auto _ : state) benchmark::DoNotOptimize(BuildBlock(builder, value));
+  Values values;
+  for (auto _ : state) benchmark::DoNotOptimize(BuildBlock(builder, values));
   state.SetBytesProcessed(state.iterations() * static_cast<int64_t>(kBlockBytes));
 }
 BENCHMARK(BM_BlockBuild);
@@ -33,7 +33,8 @@ BENCHMARK(BM_BlockBuild);
 // Checksum, decompression, and a walk over all rows: the CPU's share of a load.
 void BM_BlockDecodeAndFind(benchmark::State& state) {
   engine::BlockBuilder builder;
-  const std::string stored(BuildBlock(builder, TestValue()));
+  Values values;
+  const std::string stored(BuildBlock(builder, values));
   std::string scratch;
   for (auto _ : state) {
     auto rows =

@@ -6,7 +6,6 @@
 #include <random>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "engine/position.h"
 
@@ -35,12 +34,27 @@ class Key {
   std::array<char, kKeyBytes> bytes_{};
 };
 
-// Half as large once compressed, as db_bench's values.
-inline std::string TestValue() {
-  std::string half(kValueBytes / 2, ' ');
-  std::minstd_rand random(7);
-  for (char& byte : half) byte = static_cast<char>(' ' + random() % 95);
-  return half + half;
-}
+// Values of kValueBytes, one after the other out of a megabyte that compresses to about half, as
+// db_bench's. Views live as long as the object.
+class Values {
+ public:
+  Values() {
+    std::minstd_rand random(7);
+    while (pool_.size() < (size_t{1} << 20)) {
+      std::string half(kValueBytes / 2, ' ');
+      for (char& byte : half) byte = static_cast<char>(' ' + random() % 95);
+      pool_ += half + half;
+    }
+  }
+  std::string_view Next() {
+    if (offset_ + kValueBytes > pool_.size()) offset_ = 0;
+    offset_ += kValueBytes;
+    return std::string_view(pool_).substr(offset_ - kValueBytes, kValueBytes);
+  }
+
+ private:
+  std::string pool_;
+  size_t offset_ = 0;
+};
 
 }  // namespace varve::bench
