@@ -20,7 +20,7 @@ void AppendRow(std::string& out, const Row& row) {
   if (!row.is_tombstone) out.append(row.value);
 }
 
-bool ParseRow(std::string_view& input, Row& row) {
+bool ParseRowWithoutValue(std::string_view& input, Row& row, uint64_t& value_bytes) {
   if (input.empty()) return false;
   const auto flags = static_cast<uint8_t>(input[0]);
   input.remove_prefix(1);
@@ -29,14 +29,22 @@ bool ParseRow(std::string_view& input, Row& row) {
   row.position = 0;
   row.type = ValueType::kString;
   row.is_tombstone = (flags & kRowTombstone) != 0;
+  row.value = {};
   uint64_t key_bytes = 0;
-  uint64_t value_bytes = 0;
+  value_bytes = 0;
   if (!GetVarint64(input, key_bytes)) return false;
   if (!row.is_tombstone && !GetVarint64(input, value_bytes)) return false;
-  if (key_bytes > input.size() || value_bytes > input.size() - key_bytes) return false;
+  if (key_bytes > input.size()) return false;
   row.key = input.substr(0, key_bytes);
-  row.value = input.substr(key_bytes, value_bytes);
-  input.remove_prefix(key_bytes + value_bytes);
+  input.remove_prefix(key_bytes);
+  return true;
+}
+
+bool ParseRow(std::string_view& input, Row& row) {
+  uint64_t value_bytes = 0;
+  if (!ParseRowWithoutValue(input, row, value_bytes) || value_bytes > input.size()) return false;
+  row.value = input.substr(0, value_bytes);
+  input.remove_prefix(value_bytes);
   return true;
 }
 
