@@ -67,6 +67,7 @@ void Parser::Release() {
 void Parser::FreeIfEmpty() {
   if (kept_ != end_ || begin_ != end_) return;
   buffer_.reset();
+  std::vector<Argument>().swap(partial_);
   capacity_ = kept_ = begin_ = end_ = 0;
 }
 
@@ -100,6 +101,7 @@ bool Parser::NextAtOnce(std::vector<Argument>& args) {
     return false;
   }
   begin_ = static_cast<size_t>(in - buffer_.get());
+  scanned_ = 0;  // the request may have been looked at when it was incomplete
   return true;
 }
 

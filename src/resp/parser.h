@@ -62,13 +62,14 @@ class Parser {
   void FreeIfEmpty();
 
   // Holds for lengths that are announced from now on (CONFIG SET proto-max-bulk-len).
+  // Precondition: kSharedBytes or more.
   void set_bulk_bytes_max(size_t bytes) { bulk_bytes_max_ = bytes; }
 
   size_t unparsed_bytes() const { return end_ - begin_ + large_filled_; }
   size_t free_bytes() const { return capacity_ - end_; }
   // All memory held, for limits and CLIENT LIST; O(1).
   size_t held_bytes() const {
-    return capacity_ + large_.capacity() + partial_shared_bytes_ +
+    return capacity_ + (large_.empty() ? 0 : large_.capacity()) + partial_shared_bytes_ +
            partial_.capacity() * sizeof(Argument);
   }
 
