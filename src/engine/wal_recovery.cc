@@ -81,9 +81,10 @@ class Recovery {
   const uint64_t oldest_;
   const Apply& apply_;
   std::vector<FoundSegment> segments_;  // in use, or it cannot be told; number >= oldest_
-  size_t counted_ = 0;                  // segments_[0, counted_) are part of the log
-  bool is_torn_ = false;                // the log does not end in a sync point
-  std::vector<std::string> dropped_;    // files to remove
+  bool has_unused_oldest_ = false;
+  size_t counted_ = 0;                // segments_[0, counted_) are part of the log
+  bool is_torn_ = false;              // the log does not end in a sync point
+  std::vector<std::string> dropped_;  // files to remove
   WalRecovery result_;
 };
 
@@ -106,6 +107,7 @@ Result<void> Recovery::FindSegments() {
     TRY_ASSIGN(FoundSegment found, OpenSegment(files_, path, number));
     if (found.state == FoundSegment::State::kUnused) {
       dropped_.push_back(path);
+      has_unused_oldest_ |= number == oldest_;
     } else {
       segments_.push_back(std::move(found));
     }
@@ -124,6 +126,10 @@ Result<LogEnd> Recovery::ReadRecords() {
       break;
     }
     if (i == 0 && segment.header.number > oldest_ && segment.base > 0) {
+      if (has_unused_oldest_) {  // its start was lost, so nothing from there on was durable
+        is_torn_ = true;
+        break;
+      }
       return Fail(Errc::kCorruption,
                   "{}: the log begins at LSN {} here, but segment {} is needed and missing",
                   segment.path(), segment.base, oldest_);
@@ -176,8 +182,8 @@ Result<void> Recovery::CheckNothingDurableBehind(const LogEnd& end) {
     const uint64_t from = i == end.segment_index ? end.offset : kWalDataOffset;
     TRY_ASSIGN(const auto point, FindSyncPoint(*segment.file, segment.header.salt, from));
     if (!point) continue;
-    // Without its start, a segment says for sure only whether it was durable itself.
-    const bool is_known = segment.state == FoundSegment::State::kInUse;
+    // Without the LSNs to compare, it says for sure only whether its own segment was durable.
+    const bool is_known = counted_ > 0 && segment.state == FoundSegment::State::kInUse;
     const Lsn durable = segment.base + static_cast<uint64_t>(point->durable);
     if (is_known ? durable <= end.lsn : point->durable <= 0) continue;
     return Fail(Errc::kCorruption,
