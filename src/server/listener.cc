@@ -73,8 +73,7 @@ Result<void> Listener::ListenTcp(const std::string& address, uint64_t port, int 
   }
   doors_.push_back(
       std::make_unique<Door>(Door{asio::posix::stream_descriptor(context_, *fd), false}));
-  descriptions_.emplace_back(fmt::format("listener{}", descriptions_.size()),
-                             fmt::format("name=tcp,bind={},port={}", name, port));
+  descriptions_.emplace_back("tcp", fmt::format("bind={},port={}", name, port));
   return {};
 }
 
@@ -87,8 +86,7 @@ Result<void> Listener::ListenUnix(const std::string& path, uint64_t permissions,
   doors_.push_back(
       std::make_unique<Door>(Door{asio::posix::stream_descriptor(context_, *fd), true}));
   unix_path_ = path;
-  descriptions_.emplace_back(fmt::format("listener{}", descriptions_.size()),
-                             fmt::format("name=unix,bind={}", path));
+  descriptions_.emplace_back("unix", fmt::format("bind={}", path));
   return {};
 }
 

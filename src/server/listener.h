@@ -41,7 +41,7 @@ class Listener {
 
   uint64_t connections_received() const { return received_.value(); }  // any thread
   uint64_t connections_rejected() const { return rejected_.value(); }  // any thread
-  // For INFO: name and value of each listener.
+  // For INFO: kind and place of each listener.
   const std::vector<std::pair<std::string, std::string>>& descriptions() const {
     return descriptions_;
   }

@@ -8,6 +8,7 @@
 #include "server/options.h"
 #include "server/process_figures.h"
 #include "server/server.h"
+#include "server/version.h"
 
 namespace varve::server {
 
@@ -44,6 +45,7 @@ void Server::ScheduleSample() {
 commands::ServerFigures Server::Figures() {
   const Settings settings = config_.settings();
   commands::ServerFigures figures;
+  figures.version = kVersion;
   figures.run_id = run_id_;
   figures.executable = ExecutablePath();
   figures.config_file = config_file_;
