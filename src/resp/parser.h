@@ -65,7 +65,11 @@ class Parser {
   // Precondition: kSharedBytes or more.
   void set_bulk_bytes_max(size_t bytes) { bulk_bytes_max_ = bytes; }
 
-  size_t unparsed_bytes() const { return end_ - begin_ + large_filled_; }
+  // Of requests that are not complete, for limits and CLIENT LIST.
+  size_t unparsed_bytes() const {
+    const size_t begin = state_ == State::kStart || state_ == State::kFailed ? begin_ : request_;
+    return end_ - begin + large_filled_ + partial_shared_bytes_;
+  }
   size_t free_bytes() const { return capacity_ - end_; }
   // All memory held, for limits and CLIENT LIST; O(1).
   size_t held_bytes() const {
