@@ -34,8 +34,7 @@ namespace varve::engine {
 class EngineCore;
 class TransactionState;
 
-// A point in the WAL: count of the bytes ever appended to it.
-using Lsn = uint64_t;
+using Lsn = uint64_t;  // a point in the WAL: count of the bytes ever appended to it
 
 enum class Presence {
   kAbsent,

@@ -79,6 +79,9 @@ class Clock {
   virtual ~Clock() = default;
   virtual uint64_t UnixMs() const = 0;
   virtual uint64_t MonotonicUs() const = 0;
+  // Blocks the calling thread. A simulated clock runs the executors' work meanwhile, so that one
+  // who waits in a loop of sleeps makes progress on one thread too.
+  virtual void SleepUs(uint64_t us) = 0;
 };
 
 class Random {

@@ -1,6 +1,7 @@
 #include "engine/filter.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 
 #include "engine/invariant.h"
@@ -8,17 +9,23 @@
 namespace varve::engine {
 namespace {
 
-// Odd constants of splitmix64 and of the golden ratio: their products' top bits depend on all bits.
-constexpr uint64_t kLineMultiplier = 0x9e3779b97f4a7c15;
+// Odd constants of splitmix64: the top bits of a product depend on all bits of the position.
 constexpr uint64_t kBitsMultiplier = 0xbf58476d1ce4e5b9;
 constexpr uint64_t kNextMultiplier = 0x94d049bb133111eb;
 
 uint64_t FirstBits(Position position) { return (position ^ (position >> 31)) * kBitsMultiplier; }
 
+// How many top bits all of them share, at most 63.
+int SharedBits(const std::vector<Position>& positions) {
+  Position different = 1;
+  for (const Position position : positions) different |= position ^ positions.front();
+  return std::countl_zero(different);
+}
+
 }  // namespace
 
 size_t Filter::LineOf(Position position) const {
-  return ((position * kLineMultiplier) >> 32) * lines_.size() >> 32;
+  return ((position << shared_bits_) >> 32) * lines_.size() >> 32;
 }
 
 std::string Filter::Build(const std::vector<Position>& positions, int bits_per_key) {
@@ -27,6 +34,7 @@ std::string Filter::Build(const std::vector<Position>& positions, int bits_per_k
   constexpr uint64_t kLineBits = kLineBytes * 8;
   Filter filter;
   filter.lines_.resize(std::clamp<uint64_t>((bits + kLineBits - 1) / kLineBits, 1, kLinesMax));
+  filter.shared_bits_ = SharedBits(positions);
   // ln 2 = 0.69 a bit would be best in one large filter; lines are filled unevenly, so it is less.
   filter.probe_count_ = std::clamp(bits_per_key * 6 / 10, 1, kProbesMax);
   for (const Position position : positions) {
@@ -38,15 +46,17 @@ std::string Filter::Build(const std::vector<Position>& positions, int bits_per_k
     }
   }
   std::string payload(reinterpret_cast<const char*>(filter.lines_.data()), filter.memory_bytes());
+  payload.push_back(static_cast<char>(filter.shared_bits_));
   payload.push_back(static_cast<char>(filter.probe_count_));
   return payload;
 }
 
 bool Filter::Decode(std::string_view payload) {
-  if (payload.size() <= kLineBytes || payload.size() % kLineBytes != 1) return false;
+  if (payload.size() <= kLineBytes || payload.size() % kLineBytes != kTrailerBytes) return false;
   if (payload.size() / kLineBytes > kLinesMax) return false;
+  shared_bits_ = static_cast<uint8_t>(payload[payload.size() - 2]);
   probe_count_ = static_cast<uint8_t>(payload.back());
-  if (probe_count_ < 1 || probe_count_ > kProbesMax) return false;
+  if (shared_bits_ > 63 || probe_count_ < 1 || probe_count_ > kProbesMax) return false;
   lines_.resize(payload.size() / kLineBytes);
   std::memcpy(lines_.data(), payload.data(), lines_.size() * kLineBytes);
   return true;

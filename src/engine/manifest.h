@@ -13,20 +13,20 @@
 #include "engine/options.h"
 #include "engine/position.h"
 #include "engine/table.h"
+#include "engine/tree_id.h"
 
 namespace varve::engine {
 
 inline constexpr int kLevelCount = 7;  // L0..L6
-
-// The tree of a database that was flushed is left behind whole, and a new one with a new id takes
-// its place. Ids are never used twice.
-using TreeId = uint64_t;
 
 struct LevelTable {
   int level = 0;
   TableInfo info;
   bool operator==(const LevelTable&) const = default;
 };
+
+// In place of a count of live keys: a damaged table kept it from being settled.
+inline constexpr uint64_t kKeyCountUnknown = ~uint64_t{0};
 
 // One change of what is on disk, applied whole or not at all.
 struct VersionEdit {

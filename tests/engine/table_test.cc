@@ -1,9 +1,11 @@
 #include "engine/table.h"
 
 #include <algorithm>
+#include <atomic>
 #include <catch2/catch.hpp>
 #include <map>
 #include <random>
+#include <thread>
 
 #include "engine/support/colliding_keys.h"
 #include "engine/support/fault_file_system.h"
@@ -273,6 +275,28 @@ TEST_CASE("table: a large value is not copied, a small row stands alone", "[engi
       CHECK(spare < 64);  // the row's own header, in a block of its own
     }
   }
+}
+
+TEST_CASE("table: threads load the index once and find rows at once", "[engine][table][thread]") {
+  const auto rows = RandomRows(500, 9);
+  testing::MemFileSystem files;  // counts nothing, so any thread may use it
+  REQUIRE(files.CreateDirectories("db"));
+  const auto info = BuildTable(&files, "db", 3, rows, {.block_bytes = 300});
+  REQUIRE(info);
+  const auto table = Table::Open(&files, "db", *info);
+  REQUIRE(table);
+  std::atomic<size_t> wrong{0};
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&] {
+      for (const OwnedRow& row : rows) {
+        const auto found = (*table)->Find(row.position, row.key);
+        if (!found || !*found || OwnedRow::Of((*found)->row) != row) ++wrong;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  CHECK(wrong == 0);
 }
 
 }  // namespace

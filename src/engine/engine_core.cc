@@ -1,0 +1,172 @@
+#include "engine/engine_core.h"
+
+#include <spdlog/logger.h>
+
+#include <algorithm>
+#include <set>
+
+namespace varve::engine {
+namespace {
+
+constexpr uint64_t kSegmentBytesMin = 64 * 1024;
+
+// A segment holds the records of one memtable: what a record and a memtable add to a row is about
+// the same, so a quarter more than the memtable is enough unless keys are overwritten much.
+uint64_t SegmentBytes(const Options& options) {
+  return std::max(options.write_buffer_bytes + options.write_buffer_bytes / 4, kSegmentBytesMin);
+}
+
+bool IsTableFile(const std::string& name) {
+  return name.starts_with("table-") && name.ends_with(".sst");
+}
+
+}  // namespace
+
+EngineCore::EngineCore(const Env& env, Options options)
+    : env_(env), options_(std::move(options)), sync_mode_(options_.sync_mode) {}
+
+EngineCore::~EngineCore() {
+  if (!closed_ && maintenance_ != nullptr) (void)Close().has_value();
+}
+
+Result<std::unique_ptr<EngineCore>> EngineCore::Open(const Env& env, Options options) {
+  std::unique_ptr<EngineCore> core(new EngineCore(env, std::move(options)));
+  const std::string& directory = core->options_.directory;
+  TRY(env.files->CreateDirectories(directory));
+  TRY_ASSIGN(core->lock_, env.files->Lock(directory + "/LOCK"));
+  TRY(core->Recover());
+  return core;
+}
+
+Result<void> EngineCore::Recover() {
+  const uint64_t began_us = env_.clock->MonotonicUs();
+  TRY_ASSIGN(std::unique_ptr<Manifest> manifest, Manifest::Open(env_, options_.directory));
+  const ManifestState& state = manifest->state();
+  store_ = std::make_unique<Store>(env_, options_, PositionSecret(state.position_secret));
+  store_->next_number() = state.next_number;
+  TRY(RemoveOrphans(state));
+  TRY(OpenTrees(state));
+
+  TRY_ASSIGN(WalRecovery recovery,
+             RecoverWal(env_, options_.directory, state.wal_oldest,
+                        [this](uint64_t segment, std::string_view payload) {
+                          std::lock_guard lock(store_->mutex());
+                          return store_->Replay(segment, payload);
+                        }));
+  if (!recovery.cut.empty()) options_.logger->warn("recovery: {}", recovery.cut);
+  TRY_ASSIGN(wal_, Wal::Open(env_, options_, SegmentBytes(options_), recovery.next_number,
+                             recovery.end, std::move(recovery.spare)));
+  wal_->SetSyncMode(options_.sync_mode);
+  maintenance_ = std::make_unique<Maintenance>(env_, options_, *store_, *wal_, std::move(manifest));
+  {
+    std::lock_guard lock(store_->mutex());
+    store_->SetHooks({[this] { maintenance_->ScheduleFlush(); },
+                      [this](Lsn lsn) { maintenance_->ScheduleDrops(lsn); }});
+    store_->StartWriting(wal_.get());
+  }
+  maintenance_->ScheduleFlush();
+  maintenance_->ScheduleCompaction();
+
+  recovered_records_ = recovery.records;
+  recovered_bytes_ = recovery.bytes;
+  recovery_us_ = env_.clock->MonotonicUs() - began_us;
+  options_.logger->info("recovery: {} WAL records, {} bytes from {} segments, {} ms",
+                        recovery.records, recovery.bytes, recovery.segments, recovery_us_ / 1000);
+  return {};
+}
+
+// Tables that no version names: a flush or compaction was cut short, or a removal.
+Result<void> EngineCore::RemoveOrphans(const ManifestState& state) {
+  std::set<std::string> known;
+  for (const auto& [id, tree] : state.trees) {
+    for (const auto& [number, table] : tree.tables) {
+      const std::string path = TablePath(options_.directory, number);
+      known.insert(path.substr(options_.directory.size() + 1));
+    }
+  }
+  TRY_ASSIGN(const std::vector<std::string> names, env_.files->List(options_.directory));
+  size_t removed = 0;
+  for (const std::string& name : names) {
+    if (!IsTableFile(name) || known.contains(name)) continue;
+    TRY(env_.files->Remove(options_.directory + "/" + name));
+    ++removed;
+  }
+  if (removed == 0) return {};
+  options_.logger->info("recovery: {} unfinished tables removed", removed);
+  return env_.files->SyncDirectory(options_.directory);
+}
+
+Result<void> EngineCore::OpenTrees(const ManifestState& state) {
+  for (int db = 0; db < kDatabaseCount; ++db) {
+    auto tree = std::make_shared<Tree>(state.databases[db]);
+    const auto known = state.trees.find(tree->id);
+    if (known != state.trees.end()) {
+      std::array<Version::Tables, kLevelCount> levels;
+      for (const auto& [number, table] : known->second.tables) {
+        TRY_ASSIGN(std::shared_ptr<Table> opened,
+                   Table::Open(env_.files, options_.directory, table.info));
+        levels[table.level].push_back(ReleasedOn(env_.background, std::move(opened)));
+      }
+      tree->version = std::make_shared<const Version>(std::move(levels));
+      if (known->second.live_key_count == kKeyCountUnknown) {
+        tree->count_error = Error{Errc::kCorruption,
+                                  "the number of keys is not known: a damaged table was met when "
+                                  "they were counted, see the log"};
+      } else {
+        tree->key_count = static_cast<int64_t>(known->second.live_key_count);
+      }
+    }
+    store_->AddTree(db, std::move(tree));
+  }
+  return {};
+}
+
+Result<void> EngineCore::Close() {
+  closed_ = true;
+  // First of all: settling loads that fail from now on are given up, and no flush may take the
+  // count without them for exact. The WAL knows which they are.
+  maintenance_->Stop();
+  std::vector<Work> resumed;
+  {
+    std::lock_guard lock(store_->mutex());
+    resumed = store_->RefuseWrites(Error{Errc::kClosed, "the engine is closing"});
+  }
+  for (Work& work : resumed) work();
+  WaitUntil([&] { return maintenance_->idle(); });
+  WaitUntil([&] {
+    std::lock_guard lock(store_->mutex());
+    return store_->loads_in_flight() == 0;
+  });
+  Result<void> closed = wal_->Close();
+  WaitUntil([&] { return maintenance_->idle(); });
+  // The last step of the strand may still be on its way out.
+  std::atomic<bool> passed{false};
+  env_.background->Post([&passed] { passed = true; });
+  WaitUntil([&] { return passed.load(); });
+  return closed;
+}
+
+void EngineCore::SetSyncMode(SyncMode mode) {
+  sync_mode_.store(mode, std::memory_order_relaxed);
+  wal_->SetSyncMode(mode);
+}
+
+Stats EngineCore::CollectStats() {
+  Stats stats;
+  {
+    std::lock_guard lock(store_->mutex());
+    store_->FillStats(stats);
+  }
+  const WalStats wal = wal_->stats();
+  stats.wal_records = wal.records;
+  stats.wal_bytes = wal.bytes;
+  stats.wal_syncs = wal.syncs;
+  stats.wal_segments = wal.segments;
+  stats.recovered_records = recovered_records_;
+  stats.recovered_bytes = recovered_bytes_;
+  stats.recovery_us = recovery_us_;
+  if (Result<void> log = wal_->write_error(); !log) stats.write_error = log.error().context;
+  return stats;
+}
+
+}  // namespace varve::engine

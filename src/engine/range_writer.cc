@@ -1,0 +1,60 @@
+#include "engine/range_writer.h"
+
+namespace varve::engine {
+
+RangeWriter::RangeWriter(FileSystem* files, std::string directory,
+                         std::atomic<uint64_t>* next_number, const PositionSecret* secret,
+                         int range_bits, TableBuilder::Settings settings)
+    : files_(files),
+      directory_(std::move(directory)),
+      next_number_(next_number),
+      secret_(secret),
+      range_bits_(range_bits),
+      settings_(settings) {}
+
+RangeWriter::~RangeWriter() {
+  builder_.reset();
+  tables_.clear();
+  if (released_) return;
+  for (const TableInfo& info : infos_) {
+    // One that cannot be removed now is an orphan, and the next start removes it.
+    (void)files_->Remove(TablePath(directory_, info.number)).has_value();
+  }
+}
+
+Result<void> RangeWriter::Add(const Row& row) {
+  if (builder_ != nullptr && !range_.Contains(row.position)) TRY(FinishTable());
+  if (builder_ == nullptr) {
+    range_ = DyadicRange::Of(row.position, range_bits_);
+    TRY_ASSIGN(builder_, TableBuilder::Create(files_, directory_, next_number_->fetch_add(1),
+                                              range_, settings_));
+  }
+  ++row_count_;
+  return builder_->Add(row);
+}
+
+Result<void> RangeWriter::FinishTable() {
+  TRY_ASSIGN(TableInfo info, builder_->Finish(*secret_));
+  builder_.reset();
+  infos_.push_back(info);
+  return {};
+}
+
+Result<void> RangeWriter::Finish() {
+  if (builder_ != nullptr) TRY(FinishTable());
+  if (!infos_.empty()) TRY(files_->SyncDirectory(directory_));
+  for (const TableInfo& info : infos_) {
+    TRY_ASSIGN(std::shared_ptr<Table> table, Table::Open(files_, directory_, info));
+    TRY(table->LoadIndex());
+    tables_.push_back(std::move(table));
+  }
+  return {};
+}
+
+uint64_t RangeWriter::file_bytes() const {
+  uint64_t bytes = builder_ == nullptr ? 0 : builder_->file_bytes();
+  for (const TableInfo& info : infos_) bytes += info.file_bytes;
+  return bytes;
+}
+
+}  // namespace varve::engine

@@ -1,0 +1,508 @@
+#include "engine/store.h"
+
+#include <algorithm>
+
+namespace varve::engine {
+namespace {
+
+// Look-ahead for one fault: rows beyond that would only push each other out of a small cache.
+constexpr size_t kLookAheadMax = 1024;
+
+// A record is read into memory whole by recovery, so there is a largest one.
+constexpr size_t kTransactionBytesMax = size_t{2} << 30;
+
+// What an operation adds to its key and value in a WAL record, at most.
+constexpr size_t kOperationBytesMax = 16 + kRowHeaderBytesMax;
+
+}  // namespace
+
+Store::Store(const Env& env, const Options& options, const PositionSecret& secret)
+    : env_(env),
+      options_(options),
+      secret_(secret),
+      row_cache_(options.memory_bytes_max),
+      memory_bytes_max_(options.memory_bytes_max),
+      write_buffer_bytes_(options.write_buffer_bytes) {
+  limits_.table_bytes = std::max<uint64_t>(options.write_buffer_bytes / 2, 64 * 1024);
+}
+
+// ---- Reading
+
+const Memtable::Entry* Store::FindInMemtables(const Tree& tree, Position position,
+                                              std::string_view key) const {
+  if (tree.active != nullptr) {
+    if (const Memtable::Entry* entry = tree.active->rows.Find(position, key)) return entry;
+  }
+  for (const auto& memtable : tree.sealed) {
+    if (const Memtable::Entry* entry = memtable->rows.Find(position, key)) return entry;
+  }
+  return nullptr;
+}
+
+bool Store::TablesMayHold(const Tree& tree, Position position) const {
+  bool may_hold = false;
+  tree.version->ForEachCovering(position, [&](const std::shared_ptr<Table>& table) {
+    may_hold = !table->index_loaded() || table->MayContain(position);
+    return !may_hold;
+  });
+  return may_hold;
+}
+
+Lookup Store::Get(TransactionState& state, int db, std::string_view key) {
+  const Position position = secret_.Of(key);
+  const WriteSet::Write* write = nullptr;
+  switch (state.writes.Find(db, position, key, &write)) {
+    case WriteSet::Found::kPut:
+      return {Presence::kPresent, write->type, write->value};
+    case WriteSet::Found::kDeleted:
+      return {};
+    case WriteSet::Found::kNothing:
+      break;
+  }
+  const Tree& tree = *databases_[db];
+  if (const Memtable::Entry* entry = FindInMemtables(tree, position, key)) {
+    if (entry->is_tombstone()) return {};
+    entry->MarkRead();
+    return {Presence::kPresent, entry->type(), entry->value()};
+  }
+  if (const RowCache::Row* row = row_cache_.Find(tree.id, position, key)) {
+    if (row->is_absent()) return {};
+    return {Presence::kPresent, row->type(), row->value()};
+  }
+  if (!TablesMayHold(tree, position)) return {};
+  return {Fault(state, db, position, key), ValueType::kString, {}};
+}
+
+Presence Store::Contains(TransactionState& state, int db, std::string_view key) {
+  return Get(state, db, key).presence;
+}
+
+Presence Store::Fault(TransactionState& state, int db, Position position, std::string_view key) {
+  const std::shared_ptr<Tree>& tree = databases_[db];
+  for (const auto& [miss, error] : state.failures) {
+    if (miss.tree == tree && miss.key == key) {
+      state.refusal = error;
+      return Presence::kFault;
+    }
+  }
+  state.misses.push_back({tree, position, std::string(key)});
+  return Presence::kFault;
+}
+
+void Store::Prefetch(TransactionState& state, int db, std::string_view key) {
+  if (!state.needs_something() || state.misses.size() >= kLookAheadMax) return;
+  const Position position = secret_.Of(key);
+  const std::shared_ptr<Tree>& tree = databases_[db];
+  if (FindInMemtables(*tree, position, key) != nullptr) return;
+  if (row_cache_.Peek(tree->id, position, key) != nullptr) return;
+  if (TablesMayHold(*tree, position)) state.misses.push_back({tree, position, std::string(key)});
+}
+
+std::optional<uint64_t> Store::KeyCount(TransactionState& state, int db) {
+  INVARIANT(state.writes.empty());
+  const Tree& tree = *databases_[db];
+  if (tree.count_error) {
+    state.refusal = tree.count_error;
+    return std::nullopt;
+  }
+  if (settling_ > 0) {
+    state.settling_needed = true;
+    return std::nullopt;
+  }
+  INVARIANT(tree.key_count >= 0);
+  return static_cast<uint64_t>(tree.key_count);
+}
+
+std::optional<ScanPage> Store::Scan(TransactionState& state, int db, ScanToken from,
+                                    size_t count_hint) {
+  INVARIANT(state.writes.empty());
+  if (from >= ScanToken{1} << (64 - kScanTokenShift)) return ScanPage{};
+  const std::shared_ptr<Tree>& tree = databases_[db];
+  const Position begin = from << kScanTokenShift;
+  const size_t count = std::clamp<size_t>(count_hint, 1, kScanCountMax);
+
+  std::erase_if(state.ranges, [](const auto& range) { return !range->IsCurrent(); });
+  std::shared_ptr<const ScanRange> range;
+  for (const auto& loaded : state.ranges) {
+    if (loaded->request().tree == tree && loaded->request().begin == begin) range = loaded;
+  }
+  if (range == nullptr) {
+    if (state.range_failure) {
+      state.refusal = state.range_failure;
+      return std::nullopt;
+    }
+    ScanRange::Request request{tree, tree->version, tree->sealed, generation_, begin, count};
+    if (tree->active != nullptr) {
+      request.memtables.insert(request.memtables.begin(), tree->active);
+    }
+    if (!tree->version->empty()) {
+      state.range_misses.push_back(std::move(request));
+      return std::nullopt;
+    }
+    range = ScanRange::Empty(std::move(request));
+  }
+  std::optional<Position> next;
+  ScanPage page{CollectLiveKeys(*range, count, &next), 0};
+  if (next) page.next = *next >> kScanTokenShift;
+  return page;
+}
+
+std::optional<std::optional<std::string>> Store::RandomKey(TransactionState& state, int db) {
+  // Few enough to be quick, enough that a key behind a large gap is not much likelier than others.
+  constexpr size_t kCandidates = 16;
+  const Tree& tree = *databases_[db];
+  if (tree.key_count == 0 && settling_ == 0) return std::optional<std::string>();
+  uint64_t random = 0;
+  env_.random->Fill({reinterpret_cast<char*>(&random), sizeof random});
+  if (!state.random_position) state.random_position = random;
+  ScanToken from = *state.random_position >> kScanTokenShift;
+  for (bool wrapped = false;;) {
+    std::optional<ScanPage> page = Scan(state, db, from, kCandidates);
+    if (!page) return std::nullopt;
+    if (!page->keys.empty()) return std::move(page->keys[random % page->keys.size()]);
+    from = page->next;
+    if (from != 0) continue;
+    if (wrapped) return std::optional<std::string>();
+    wrapped = true;
+  }
+}
+
+// ---- Writing
+
+void Store::Put(TransactionState& state, int db, std::string_view key, Value value) {
+  if (value.owner == nullptr && value.bytes.size() >= kSharedValueBytes) {
+    value.owner = std::make_shared<const std::string>(value.bytes);
+    value.bytes = *value.owner;
+  }
+  state.writes.Put(db, secret_.Of(key), key, std::move(value), ValueType::kString);
+}
+
+Presence Store::Delete(TransactionState& state, int db, std::string_view key) {
+  const Presence presence = Contains(state, db, key);
+  if (presence == Presence::kPresent) state.writes.Delete(db, secret_.Of(key), key);
+  return presence;
+}
+
+Outcome Store::Commit(TransactionState& state) {
+  if (!state.refusal && state.needs_something()) {
+    ++counters_.faults;
+    state.writes.Clear();
+    return Outcome::kWait;
+  }
+  if (!state.refusal && !state.writes.empty()) {
+    const size_t payload_bytes =
+        state.writes.payload_bytes() + state.writes.writes().size() * kOperationBytesMax;
+    if (write_refusal_) {
+      state.refusal = write_refusal_;
+    } else if (Result<void> log = wal_->write_error(); !log) {
+      state.refusal = log.error();
+    } else if (payload_bytes > kTransactionBytesMax) {
+      state.refusal = Error{Errc::kInvalidArgument, "the command writes more than 2 GiB at once"};
+    } else if (MakeSettlingRoom(state)) {
+      switch (MakeRoom(state, payload_bytes)) {
+        case Room::kYes:
+          record_.Clear();
+          for (const WriteSet::Write& write : state.writes.writes()) Apply(write);
+          wal_->Append(record_.Finish());
+          break;
+        case Room::kWait:
+        case Room::kRefused:
+          break;
+      }
+    }
+    if (!state.refusal && state.needs_something()) {
+      state.writes.Clear();
+      return Outcome::kWait;
+    }
+  }
+  const Outcome outcome = state.refusal ? Outcome::kRefused : Outcome::kDone;
+  EndCommand(state);
+  return outcome;
+}
+
+void Store::BeginRun(TransactionState& state) {
+  state.writes.Clear();
+  state.misses.clear();
+  state.range_misses.clear();
+  state.room_needed.reset();
+  state.settling_needed = false;
+  state.refusal.reset();
+}
+
+void Store::EndCommand(TransactionState& state) {
+  state.writes.Clear();
+  state.misses.clear();
+  state.range_misses.clear();
+  state.pins.clear();
+  state.ranges.clear();
+  state.failures.clear();
+  state.range_failure.reset();
+  state.random_position.reset();
+}
+
+// Room for the record in the active generation, going over to the next one when this one is full.
+Store::Room Store::MakeRoom(TransactionState& state, size_t payload_bytes) {
+  const bool full =
+      ActiveBytes() >= std::min(write_buffer_bytes_, memory_bytes_max_ / 8);
+  const bool fits = wal_->Fits(payload_bytes);
+  if (fits && !full) return Room::kYes;
+  if (sealed_.size() >= static_cast<size_t>(options_.sealed_memtables_max)) {
+    if (background_error_) {
+      state.refusal = background_error_;
+      return Room::kRefused;
+    }
+  } else {
+    if (wal_->NextFits(payload_bytes)) {
+      Seal();
+      return Room::kYes;
+    }
+    // The next segment is on its way, or the disk is full: this one is used up first.
+    if (fits) return Room::kYes;
+    if (Result<void> preparation = wal_->preparation_error(); !preparation) {
+      state.refusal = preparation.error();
+      return Room::kRefused;
+    }
+  }
+  state.room_needed = payload_bytes;
+  return Room::kWait;
+}
+
+// False: too many blind writes are open, so this command's unknown keys are loaded first, like any
+// other command's.
+bool Store::MakeSettlingRoom(TransactionState& state) {
+  const size_t room = settling_waiters_.empty() && settling_ < options_.settling_loads_max
+                          ? options_.settling_loads_max - settling_
+                          : 0;
+  if (state.writes.writes().size() <= room) return true;
+  size_t unknown = 0;
+  for (const WriteSet::Write& write : state.writes.writes()) {
+    if (write.kind != WriteSet::Kind::kPut || state.writes.clears(write.db)) continue;
+    const Tree& tree = *databases_[write.db];
+    if (FindInMemtables(tree, write.position, write.key) != nullptr ||
+        row_cache_.Peek(tree.id, write.position, write.key) != nullptr ||
+        !TablesMayHold(tree, write.position)) {
+      continue;
+    }
+    ++unknown;
+    Fault(state, write.db, write.position, write.key);
+    if (state.refusal) return false;
+  }
+  if (unknown > room) return false;
+  state.misses.clear();
+  return true;
+}
+
+void Store::Seal() {
+  auto generation = std::make_shared<Generation>(std::move(active_));
+  generation->number = generation_;
+  for (const auto& [tree, memtable] : generation->members) {
+    tree->active = nullptr;
+    tree->sealed.insert(tree->sealed.begin(), memtable);
+  }
+  sealed_.push_back(std::move(generation));
+  active_ = Generation{};
+  if (wal_ != nullptr) generation_ = wal_->Rotate();
+  UpdateBudgets();
+  UpdatePressure();
+  if (hooks_.sealed) hooks_.sealed();
+}
+
+TreeMemtable& Store::ActiveOf(const std::shared_ptr<Tree>& tree) {
+  if (tree->active == nullptr) {
+    tree->active = std::make_shared<TreeMemtable>(generation_, write_buffer_bytes_);
+    active_.members.emplace_back(tree, tree->active);
+  }
+  return *tree->active;
+}
+
+uint64_t Store::ActiveBytes() const {
+  uint64_t bytes = 0;
+  for (const auto& [tree, memtable] : active_.members) bytes += memtable->rows.memory_bytes();
+  return bytes;
+}
+
+void Store::Apply(const WriteSet::Write& write) {
+  const std::shared_ptr<Tree>& tree = databases_[write.db];
+  switch (write.kind) {
+    case WriteSet::Kind::kPut: {
+      const Row row{write.position, write.key, write.value.bytes, write.type, false};
+      ApplyPut(tree, row, write.value);
+      break;
+    }
+    case WriteSet::Kind::kDelete:
+      ApplyDelete(tree, write.position, write.key);
+      break;
+    case WriteSet::Kind::kClearDatabase: {
+      const TreeId id = next_number_.fetch_add(1);
+      record_.NewTree(write.db, id);
+      // The record that it stands in has not been appended yet: it ends behind the log's end.
+      ReplaceTree(write.db, id, generation_, wal_->end() + 1);
+      hooks_.tree_dropped(wal_->end() + 1);
+      break;
+    }
+  }
+}
+
+void Store::ApplyPut(const std::shared_ptr<Tree>& tree, const Row& row, const Value& value) {
+  TreeMemtable& memtable = ActiveOf(tree);
+  const Memtable::Upserted upserted =
+      memtable.rows.Upsert(row.position, row.key, value, row.type, false);
+  Existence existence = Existence::kLive;
+  if (upserted.previous == Memtable::Previous::kTombstone) existence = Existence::kAbsent;
+  if (upserted.previous == Memtable::Previous::kNone) {
+    existence = ExistenceBelow(*tree, row.position, row.key);
+    ForgetCached(tree->id, row.position, row.key);
+  }
+  if (existence != Existence::kLive) {
+    ++tree->key_count;
+    ++memtable.key_count_delta;
+  }
+  if (existence == Existence::kUnknown) {
+    StartSettling(tree, tree->active, row.position, row.key);
+  }
+  record_.Put(tree->id, existence, row, value);
+}
+
+void Store::ApplyDelete(const std::shared_ptr<Tree>& tree, Position position,
+                        std::string_view key) {
+  TreeMemtable& memtable = ActiveOf(tree);
+  memtable.rows.Upsert(position, key, {}, ValueType::kString, true);
+  ForgetCached(tree->id, position, key);
+  --tree->key_count;
+  --memtable.key_count_delta;
+  record_.Delete(tree->id, {position, key, {}, ValueType::kString, true});
+}
+
+// Whether the key is live beneath the active memtable, as far as memory can tell.
+Existence Store::ExistenceBelow(const Tree& tree, Position position, std::string_view key) {
+  for (const auto& memtable : tree.sealed) {
+    if (const Memtable::Entry* entry = memtable->rows.Find(position, key)) {
+      return entry->is_tombstone() ? Existence::kAbsent : Existence::kLive;
+    }
+  }
+  if (const RowCache::Row* row = row_cache_.Peek(tree.id, position, key)) {
+    return row->is_absent() ? Existence::kAbsent : Existence::kLive;
+  }
+  return TablesMayHold(tree, position) ? Existence::kUnknown : Existence::kAbsent;
+}
+
+// A write makes what is cached of its key, and what is being loaded of it, a thing of the past.
+void Store::ForgetCached(TreeId tree, Position position, std::string_view key) {
+  row_cache_.Erase(tree, position, key);
+  if (loads_.empty()) return;
+  const auto load = loads_.find(LoadKey{tree, position, std::string(key)});
+  if (load == loads_.end()) return;
+  load->second->stale = true;
+  loads_.erase(load);
+}
+
+void Store::ReplaceTree(int db, TreeId new_tree, uint64_t generation, Lsn lsn) {
+  std::shared_ptr<Tree>& tree = databases_[db];
+  tree->dropped = true;
+  drops_.push_back({generation, lsn, db, tree, new_tree});
+  tree = std::make_shared<Tree>(new_tree);
+}
+
+// ---- Start
+
+void Store::AddTree(int db, std::shared_ptr<Tree> tree) { databases_[db] = std::move(tree); }
+
+Result<void> Store::Replay(uint64_t generation, std::string_view payload) {
+  if (generation != generation_ && !active_.members.empty()) Seal();
+  generation_ = generation;
+  const auto find_tree = [this](TreeId id) -> std::shared_ptr<Tree> {
+    for (const auto& tree : databases_) {
+      if (tree->id == id) return tree;
+    }
+    return nullptr;  // flushed away by a later record, and the manifest knows it already
+  };
+  WriteRecordVisitor visitor;
+  visitor.put = [&](TreeId id, Existence existence, const Row& row) -> Result<void> {
+    const std::shared_ptr<Tree> tree = find_tree(id);
+    if (tree == nullptr) return {};
+    const Position position = secret_.Of(row.key);
+    Value value{row.value, nullptr};
+    if (row.value.size() >= kSharedValueBytes) {
+      value.owner = std::make_shared<const std::string>(row.value);
+      value.bytes = *value.owner;
+    }
+    TreeMemtable& memtable = ActiveOf(tree);
+    memtable.rows.Upsert(position, row.key, value, row.type, false);
+    if (existence != Existence::kLive) {
+      ++tree->key_count;
+      ++memtable.key_count_delta;
+    }
+    if (existence == Existence::kUnknown) StartSettling(tree, tree->active, position, row.key);
+    return {};
+  };
+  visitor.remove = [&](TreeId id, const Row& row) -> Result<void> {
+    const std::shared_ptr<Tree> tree = find_tree(id);
+    if (tree == nullptr) return {};
+    TreeMemtable& memtable = ActiveOf(tree);
+    memtable.rows.Upsert(secret_.Of(row.key), row.key, {}, ValueType::kString, true);
+    --tree->key_count;
+    --memtable.key_count_delta;
+    return {};
+  };
+  visitor.new_tree = [&](int db, TreeId id) -> Result<void> {
+    if (next_number_ <= id) next_number_ = id + 1;
+    // Ids only grow: an older one than the manifest's has had its successor already.
+    if (id > databases_[db]->id) ReplaceTree(db, id, generation, 0);
+    return {};
+  };
+  return ParseWriteRecord(payload, visitor);
+}
+
+void Store::StartWriting(Wal* wal) {
+  if (!active_.members.empty() || !drops_.empty()) Seal();
+  wal_ = wal;
+  generation_ = wal_->segment_number();
+  UpdateBudgets();
+  UpdatePressure();
+}
+
+// ---- Waiting
+
+void Store::Wait(TransactionState& state, Work resume) {
+  state.resume = std::move(resume);
+  state.outstanding = 1;  // this call itself: nothing resumes before it ends
+  for (const Miss& miss : state.misses) StartLoad(miss, &state);
+  for (const ScanRange::Request& request : state.range_misses) StartRangeLoad(request, &state);
+  if (state.settling_needed) {
+    ++state.outstanding;
+    settling_waiters_.push_back(&state);
+  }
+  if (state.room_needed) {
+    ++state.outstanding;
+    ++counters_.write_waits;
+    if (room_waiters_.empty()) room_wait_began_us_ = env_.clock->MonotonicUs();
+    room_waiters_.push_back(&state);
+    if (sealed_.size() < static_cast<size_t>(options_.sealed_memtables_max)) {
+      wal_->PrepareNext(*state.room_needed, [this] {
+        std::vector<Work> resumed;
+        {
+          std::lock_guard lock(mutex_);
+          TakeWaiters(room_waiters_, resumed);
+        }
+        for (Work& work : resumed) work();
+      });
+    }
+  }
+  if (--state.outstanding == 0) env_.reads->Post(std::move(state.resume));
+}
+
+void Store::Arrive(TransactionState* waiter, std::vector<Work>& resumed) {
+  INVARIANT(waiter->outstanding > 0);
+  if (--waiter->outstanding == 0) resumed.push_back(std::move(waiter->resume));
+}
+
+void Store::TakeWaiters(std::vector<TransactionState*>& waiters, std::vector<Work>& resumed) {
+  if (&waiters == &room_waiters_ && !waiters.empty()) {
+    const uint64_t waited_us = env_.clock->MonotonicUs() - room_wait_began_us_;
+    counters_.longest_write_wait_us = std::max(counters_.longest_write_wait_us, waited_us);
+  }
+  for (TransactionState* waiter : waiters) Arrive(waiter, resumed);
+  waiters.clear();
+}
+
+}  // namespace varve::engine

@@ -1,0 +1,201 @@
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "engine/compaction_picker.h"
+#include "engine/engine.h"
+#include "engine/row_cache.h"
+#include "engine/transaction_state.h"
+#include "engine/tree.h"
+#include "engine/wal.h"
+#include "engine/write_record.h"
+
+namespace varve::engine {
+
+// Everything that commands touch: databases, memtables, row cache, versions, and who waits for what.
+// Memory only; the I/O that it asks for runs on the executors and comes back through the Land...()
+// members.
+// Threads: all members under the command lock, mutex(), except where said otherwise.
+class Store {
+ public:
+  // What the store asks of the background; called under the lock, must only post.
+  struct Hooks {
+    std::function<void()> sealed;           // a generation waits to be flushed
+    std::function<void(Lsn)> tree_dropped;  // a FLUSHDB was logged
+  };
+
+  Store(const Env& env, const Options& options, const PositionSecret& secret);
+
+  std::mutex& mutex() { return mutex_; }
+  const PositionSecret& secret() const { return secret_; }
+
+  // ---- Commands: the members of Guard. The state is the caller's transaction's.
+  Lookup Get(TransactionState& state, int db, std::string_view key);
+  Presence Contains(TransactionState& state, int db, std::string_view key);
+  void Put(TransactionState& state, int db, std::string_view key, Value value);
+  Presence Delete(TransactionState& state, int db, std::string_view key);
+  std::optional<uint64_t> KeyCount(TransactionState& state, int db);
+  std::optional<ScanPage> Scan(TransactionState& state, int db, ScanToken from, size_t count_hint);
+  std::optional<std::optional<std::string>> RandomKey(TransactionState& state, int db);
+  void Prefetch(TransactionState& state, int db, std::string_view key);
+  Outcome Commit(TransactionState& state);
+  void BeginRun(TransactionState& state);
+  void EndCommand(TransactionState& state);
+  void Wait(TransactionState& state, Work resume);
+
+  // ---- Start: before commands run, on one thread.
+  void SetHooks(Hooks hooks) { hooks_ = std::move(hooks); }
+  void AddTree(int db, std::shared_ptr<Tree> tree);
+  std::atomic<uint64_t>& next_number() { return next_number_; }
+  // Applies one WAL record's payload that was found in segment `generation`.
+  Result<void> Replay(uint64_t generation, std::string_view payload);
+  // The WAL is open and takes records from now on.
+  void StartWriting(Wal* wal);
+
+  // ---- Background: flush, compaction, drops.
+  std::shared_ptr<Generation> OldestSealed() const;
+  // The one that will be the oldest when that is flushed: the log is needed from there on.
+  uint64_t GenerationBehindOldest() const;
+  // Puts rows of a memtable that is about to be flushed into the row cache, from `from` on, a few
+  // at a time: all of them while there is room, else those that were read since they were written.
+  // Returns where to go on, nothing at the end.
+  std::optional<Position> HandOverRows(const Tree& tree, const TreeMemtable& memtable,
+                                       Position from);
+  struct NewTables {
+    std::shared_ptr<Tree> tree;
+    std::vector<std::pair<int, std::shared_ptr<Table>>> tables;  // by level
+    std::vector<uint64_t> removed;                               // numbers
+  };
+  // The generation is in these tables now, and the manifest says so. Returns those who waited.
+  [[nodiscard]] std::vector<Work> InstallFlush(const Generation& generation,
+                                               const std::vector<NewTables>& new_tables);
+  void InstallCompaction(const NewTables& new_tables);
+  std::vector<std::shared_ptr<Tree>> LiveTrees() const;
+  // The drops recorded in generations up to `generation` (flush), or up to `lsn`.
+  std::vector<TreeDrop> DropsUpTo(uint64_t generation, Lsn lsn) const;
+  void ForgetDrops(const std::vector<TreeDrop>& persisted);
+  // The last flush or compaction failed (or nothing, again): writers that find no room are refused
+  // with it. Returns those who waited.
+  [[nodiscard]] std::vector<Work> SetBackgroundError(std::optional<Error> error);
+  // Nothing can be written any more, ever (a manifest write failed), or the engine closes.
+  [[nodiscard]] std::vector<Work> RefuseWrites(Error error);
+  const CompactionLimits& compaction_limits() const { return limits_; }  // any thread: constant
+
+  // ---- Figures and settings.
+  void FillStats(Stats& stats) const;
+  void ResetStats();
+  void SetMemoryBytesMax(uint64_t bytes);
+  void SetWriteBufferBytes(uint64_t bytes);
+  uint64_t write_delay_us() const { return write_delay_us_.load(std::memory_order_relaxed); }
+  size_t loads_in_flight() const { return loads_in_flight_; }
+  size_t waiting() const { return room_waiters_.size() + settling_waiters_.size(); }
+  Lsn log_end() const { return wal_->end(); }
+
+ private:
+  struct LoadKey {
+    TreeId tree;
+    Position position;
+    std::string key;
+    bool operator==(const LoadKey&) const = default;
+  };
+  struct LoadKeyHash {
+    size_t operator()(const LoadKey& key) const { return key.position ^ key.tree; }
+  };
+  // A row on its way from the tables to the row cache. A write to its key takes it out of loads_
+  // and marks it stale: what it brings is then too old to be kept.
+  struct Load {
+    Miss miss;
+    std::shared_ptr<const Version> version;
+    std::vector<TransactionState*> waiters;
+    bool stale = false;
+  };
+  // A blind write whose key may or may not have been live in the tables beneath it.
+  struct Settling {
+    std::shared_ptr<Tree> tree;
+    std::shared_ptr<TreeMemtable> memtable;
+    std::shared_ptr<const Version> version;
+    Position position;
+    std::string key;
+  };
+  enum class Room { kYes, kWait, kRefused };
+
+  // Reading.
+  const Memtable::Entry* FindInMemtables(const Tree& tree, Position position,
+                                         std::string_view key) const;
+  bool TablesMayHold(const Tree& tree, Position position) const;
+  Presence Fault(TransactionState& state, int db, Position position, std::string_view key);
+
+  // Writing.
+  Room MakeRoom(TransactionState& state, size_t payload_bytes);
+  bool MakeSettlingRoom(TransactionState& state);
+  void Seal();
+  TreeMemtable& ActiveOf(const std::shared_ptr<Tree>& tree);
+  Existence ExistenceBelow(const Tree& tree, Position position, std::string_view key);
+  void Apply(const WriteSet::Write& write);
+  void ApplyPut(const std::shared_ptr<Tree>& tree, const Row& row, const Value& value);
+  void ApplyDelete(const std::shared_ptr<Tree>& tree, Position position, std::string_view key);
+  void ReplaceTree(int db, TreeId new_tree, uint64_t generation, Lsn lsn);
+  void ForgetCached(TreeId tree, Position position, std::string_view key);
+  uint64_t ActiveBytes() const;
+  uint64_t IndexBytes() const;
+
+  // Loading.
+  void StartLoad(const Miss& miss, TransactionState* waiter);
+  void LandLoad(const std::shared_ptr<Load>& load, Result<std::optional<LoadedRow>> loaded,
+                uint64_t blocks_read);
+  const RowCache::Row* KeepLoaded(const Miss& miss, const std::optional<LoadedRow>& loaded);
+  void StartRangeLoad(const ScanRange::Request& request, TransactionState* waiter);
+  void StartSettling(const std::shared_ptr<Tree>& tree,
+                     const std::shared_ptr<TreeMemtable>& memtable, Position position,
+                     std::string_view key);
+  void RunSettling(const Settling& settling);
+  static void Arrive(TransactionState* waiter, std::vector<Work>& resumed);
+  void TakeWaiters(std::vector<TransactionState*>& waiters, std::vector<Work>& resumed);
+
+  void UpdateBudgets();
+  void UpdatePressure();
+
+  const Env env_;
+  const Options options_;
+  const PositionSecret secret_;
+  CompactionLimits limits_;
+  std::atomic<uint64_t> next_number_{0};
+
+  std::mutex mutex_;
+  Hooks hooks_;
+  Wal* wal_ = nullptr;
+  WriteRecordBuilder record_;  // of the commit that is under way
+  std::array<std::shared_ptr<Tree>, kDatabaseCount> databases_;
+  RowCache row_cache_;
+
+  uint64_t generation_ = 0;  // of the active memtables: the number of the WAL's active segment
+  Generation active_;
+  std::deque<std::shared_ptr<Generation>> sealed_;  // oldest first
+  std::vector<TreeDrop> drops_;                     // not in the manifest yet, oldest first
+  uint64_t memory_bytes_max_;
+  uint64_t write_buffer_bytes_;  // as configured; write_buffer_limit() is what counts
+  std::optional<Error> background_error_;
+  std::optional<Error> write_refusal_;
+
+  std::unordered_map<LoadKey, std::shared_ptr<Load>, LoadKeyHash> loads_;
+  size_t loads_in_flight_ = 0;  // of all kinds, stale ones and settling ones too
+  size_t settling_ = 0;
+  std::vector<TransactionState*> room_waiters_;
+  std::vector<TransactionState*> settling_waiters_;
+  uint64_t room_wait_began_us_ = 0;
+
+  std::atomic<uint64_t> write_delay_us_{0};
+  Stats counters_;  // the counting ones
+};
+
+}  // namespace varve::engine

@@ -1,0 +1,204 @@
+// The part of Store that flush and compaction call, and the figures.
+#include <algorithm>
+
+#include "engine/store.h"
+
+namespace varve::engine {
+namespace {
+
+// How many rows one hold of the lock hands over to the row cache: some 30 us.
+constexpr size_t kHandOverRows = 128;
+
+// Writers begin to be slowed at so many L0 tables over one position, well behind the point where
+// compaction sets in, and are slowed by this much for each table more.
+constexpr size_t kSlowedLevel0Depth = 12;
+constexpr uint64_t kDelayPerLevel0TableUs = 500;
+constexpr uint64_t kDelayMaxUs = 20'000;
+
+}  // namespace
+
+std::shared_ptr<Generation> Store::OldestSealed() const {
+  return sealed_.empty() ? nullptr : sealed_.front();
+}
+
+uint64_t Store::GenerationBehindOldest() const {
+  return sealed_.size() > 1 ? sealed_[1]->number : generation_;
+}
+
+std::optional<Position> Store::HandOverRows(const Tree& tree, const TreeMemtable& memtable,
+                                            Position from) {
+  if (tree.dropped) return std::nullopt;
+  Memtable::Cursor cursor(memtable.rows);
+  cursor.Seek(from);
+  for (size_t i = 0; cursor.Valid(); ++i, cursor.Next()) {
+    const Memtable::Entry& entry = cursor.entry();
+    // Rows that share a position stay in one batch, since the next one begins at a position.
+    if (i >= kHandOverRows && entry.position() != from) return entry.position();
+    from = entry.position();
+    if (!entry.read() && row_cache_.is_full()) continue;
+    // Only the newest memtable's row may be cached: a newer one hides this one now, but would
+    // leave it behind as a stale row when it is flushed in its turn.
+    if (FindInMemtables(tree, entry.position(), entry.key()) != &entry) continue;
+    if (entry.is_tombstone()) {
+      row_cache_.InsertAbsent(tree.id, entry.position(), entry.key());
+    } else {
+      row_cache_.Insert(tree.id, entry.position(), entry.key(), entry.value(), entry.type());
+    }
+  }
+  return std::nullopt;
+}
+
+std::vector<Work> Store::InstallFlush(const Generation& generation,
+                                      const std::vector<NewTables>& new_tables) {
+  INVARIANT(!sealed_.empty() && sealed_.front()->number == generation.number);
+  for (const NewTables& added : new_tables) {
+    added.tree->version = added.tree->version->Edited({}, added.tables);
+    for (const auto& [level, table] : added.tables) {
+      counters_.flush_bytes_written += table->info().file_bytes;
+    }
+  }
+  for (const auto& [tree, memtable] : generation.members) {
+    std::erase(tree->sealed, memtable);
+    tree->flushed_generation = generation.number;
+  }
+  sealed_.pop_front();
+  ++counters_.flushes;
+  UpdateBudgets();
+  UpdatePressure();
+  std::vector<Work> resumed;
+  TakeWaiters(room_waiters_, resumed);
+  return resumed;
+}
+
+void Store::InstallCompaction(const NewTables& new_tables) {
+  for (const auto& level : new_tables.tables) {
+    counters_.compaction_bytes_written += level.second->info().file_bytes;
+  }
+  for (int level = 0; level < kLevelCount; ++level) {
+    for (const auto& table : new_tables.tree->version->level(level)) {
+      if (std::find(new_tables.removed.begin(), new_tables.removed.end(),
+                    table->info().number) != new_tables.removed.end()) {
+        counters_.compaction_bytes_read += table->info().file_bytes;
+      }
+    }
+  }
+  new_tables.tree->version =
+      new_tables.tree->version->Edited(new_tables.removed, new_tables.tables);
+  ++counters_.compactions;
+  UpdateBudgets();
+  UpdatePressure();
+}
+
+std::vector<std::shared_ptr<Tree>> Store::LiveTrees() const {
+  return {databases_.begin(), databases_.end()};
+}
+
+std::vector<TreeDrop> Store::DropsUpTo(uint64_t generation, Lsn lsn) const {
+  std::vector<TreeDrop> drops;
+  for (const TreeDrop& drop : drops_) {
+    if (drop.generation <= generation || drop.lsn <= lsn) drops.push_back(drop);
+  }
+  return drops;
+}
+
+void Store::ForgetDrops(const std::vector<TreeDrop>& persisted) {
+  std::erase_if(drops_, [&](const TreeDrop& drop) {
+    return std::any_of(persisted.begin(), persisted.end(),
+                       [&](const TreeDrop& done) { return done.tree == drop.tree; });
+  });
+}
+
+std::vector<Work> Store::SetBackgroundError(std::optional<Error> error) {
+  background_error_ = std::move(error);
+  std::vector<Work> resumed;
+  if (background_error_) TakeWaiters(room_waiters_, resumed);
+  return resumed;
+}
+
+std::vector<Work> Store::RefuseWrites(Error error) {
+  if (!write_refusal_) write_refusal_ = std::move(error);
+  std::vector<Work> resumed;
+  TakeWaiters(room_waiters_, resumed);
+  return resumed;
+}
+
+// The row cache gets what the others leave.
+void Store::UpdateBudgets() {
+  uint64_t others = std::min(write_buffer_bytes_, memory_bytes_max_ / 8);
+  for (const auto& generation : sealed_) {
+    for (const auto& [tree, memtable] : generation->members) {
+      others += memtable->rows.memory_bytes();
+    }
+  }
+  others += IndexBytes();
+  row_cache_.SetBytesMax(memory_bytes_max_ - std::min(memory_bytes_max_, others));
+}
+
+uint64_t Store::IndexBytes() const {
+  uint64_t bytes = 0;
+  for (const auto& tree : databases_) {
+    for (int level = 0; level < kLevelCount; ++level) {
+      for (const auto& table : tree->version->level(level)) bytes += table->index_bytes();
+    }
+  }
+  return bytes;
+}
+
+void Store::UpdatePressure() {
+  size_t depth = 0;
+  for (const auto& tree : databases_) {
+    for (size_t range = 0; range < size_t{1} << kFanoutBits; ++range) {
+      depth = std::max(depth, tree->version->Level0Depth(range));
+    }
+  }
+  uint64_t delay_us = 0;
+  if (depth > kSlowedLevel0Depth) delay_us = (depth - kSlowedLevel0Depth) * kDelayPerLevel0TableUs;
+  write_delay_us_.store(std::min(delay_us, kDelayMaxUs), std::memory_order_relaxed);
+}
+
+void Store::SetMemoryBytesMax(uint64_t bytes) {
+  memory_bytes_max_ = bytes;
+  UpdateBudgets();
+}
+
+void Store::SetWriteBufferBytes(uint64_t bytes) {
+  write_buffer_bytes_ = bytes;
+  UpdateBudgets();
+}
+
+void Store::FillStats(Stats& stats) const {
+  stats = counters_;
+  stats.memtable_bytes = ActiveBytes();
+  stats.sealed_memtables = sealed_.size();
+  for (const auto& generation : sealed_) {
+    for (const auto& [tree, memtable] : generation->members) {
+      stats.sealed_memtable_bytes += memtable->rows.memory_bytes();
+    }
+  }
+  stats.row_cache_bytes = row_cache_.memory_bytes();
+  stats.row_cache_bytes_max = row_cache_.bytes_max();
+  stats.row_cache_rows = row_cache_.row_count();
+  stats.row_cache_hits = row_cache_.hits();
+  stats.row_cache_evictions = row_cache_.evictions();
+  stats.filter_index_bytes = IndexBytes();
+  stats.settling_pending = settling_;
+  stats.write_delay_us = write_delay_us();
+  stats.levels.assign(kLevelCount, {});
+  for (const auto& tree : databases_) {
+    stats.compaction_debt += CompactionDebt(*tree->version, limits_);
+    for (int level = 0; level < kLevelCount; ++level) {
+      stats.levels[level].tables += tree->version->level(level).size();
+      stats.levels[level].bytes += tree->version->level_bytes(level);
+    }
+  }
+  for (const LevelStats& level : stats.levels) stats.table_bytes += level.bytes;
+  if (write_refusal_) stats.write_error = write_refusal_->context;
+  if (background_error_) stats.background_error = background_error_->context;
+}
+
+void Store::ResetStats() {
+  counters_ = Stats{};
+  row_cache_.ResetStats();
+}
+
+}  // namespace varve::engine

@@ -1,0 +1,153 @@
+// The part of Store that asks for reads and takes in what they bring.
+#include <spdlog/logger.h>
+
+#include <utility>
+
+#include "engine/store.h"
+
+namespace varve::engine {
+namespace {
+
+constexpr uint64_t kSettlingRetryUs = 100'000;
+
+// The newest row of a key in the tables of a version. Blocks: on env.reads.
+Result<std::optional<LoadedRow>> FindInTables(const Version& version, Position position,
+                                              std::string_view key, uint64_t* blocks_read) {
+  Result<std::optional<LoadedRow>> found = std::optional<LoadedRow>();
+  version.ForEachCovering(position, [&](const std::shared_ptr<Table>& table) {
+    if (Result<void> index = table->LoadIndex(); !index) {
+      found = Fail(index.error());
+      return false;
+    }
+    if (!table->MayContain(position)) return true;
+    ++*blocks_read;
+    found = table->Find(position, key);
+    return found.has_value() && !found->has_value();
+  });
+  return found;
+}
+
+void RunAll(std::vector<Work>& resumed) {
+  for (Work& work : resumed) work();
+}
+
+}  // namespace
+
+void Store::StartLoad(const Miss& miss, TransactionState* waiter) {
+  ++waiter->outstanding;
+  std::shared_ptr<Load>& load = loads_[LoadKey{miss.tree->id, miss.position, miss.key}];
+  if (load != nullptr) {
+    ++counters_.loads_joined;
+    load->waiters.push_back(waiter);
+    return;
+  }
+  load = std::make_shared<Load>(Load{miss, miss.tree->version, {waiter}, false});
+  ++counters_.loads;
+  ++loads_in_flight_;
+  env_.reads->Post([this, load] {
+    uint64_t blocks_read = 0;
+    Result<std::optional<LoadedRow>> loaded =
+        FindInTables(*load->version, load->miss.position, load->miss.key, &blocks_read);
+    LandLoad(load, std::move(loaded), blocks_read);
+  });
+}
+
+void Store::LandLoad(const std::shared_ptr<Load>& load, Result<std::optional<LoadedRow>> loaded,
+                     uint64_t blocks_read) {
+  const Miss& miss = load->miss;
+  if (!loaded) options_.logger->error("read failed: {}", loaded.error().context);
+  std::vector<Work> resumed;
+  {
+    std::lock_guard lock(mutex_);
+    --loads_in_flight_;
+    counters_.load_blocks_read += blocks_read;
+    if (load->stale) {
+      ++counters_.loads_stale;
+    } else {
+      loads_.erase(LoadKey{miss.tree->id, miss.position, miss.key});
+      if (loaded) {
+        const RowCache::Row* row = KeepLoaded(miss, *loaded);
+        for (TransactionState* waiter : load->waiters) waiter->pins.push_back(row_cache_.MakePin(row));
+      } else {
+        for (TransactionState* waiter : load->waiters) {
+          waiter->failures.emplace_back(miss, loaded.error());
+        }
+      }
+    }
+    for (TransactionState* waiter : load->waiters) Arrive(waiter, resumed);
+  }
+  RunAll(resumed);
+}
+
+const RowCache::Row* Store::KeepLoaded(const Miss& miss, const std::optional<LoadedRow>& loaded) {
+  if (!loaded || loaded->row.is_tombstone) {
+    return row_cache_.InsertAbsent(miss.tree->id, miss.position, miss.key);
+  }
+  Value value{loaded->row.value, nullptr};
+  if (value.bytes.size() >= kSharedValueBytes) value.owner = loaded->bytes;
+  return row_cache_.Insert(miss.tree->id, miss.position, miss.key, value, loaded->row.type);
+}
+
+void Store::StartRangeLoad(const ScanRange::Request& request, TransactionState* waiter) {
+  ++waiter->outstanding;
+  ++loads_in_flight_;
+  env_.reads->Post([this, request, waiter] {
+    Result<std::shared_ptr<const ScanRange>> range = ScanRange::Load(request, secret_);
+    if (!range) options_.logger->error("read failed: {}", range.error().context);
+    std::vector<Work> resumed;
+    {
+      std::lock_guard lock(mutex_);
+      --loads_in_flight_;
+      if (range) {
+        waiter->ranges.push_back(*range);
+      } else {
+        waiter->range_failure = range.error();
+      }
+      Arrive(waiter, resumed);
+    }
+    RunAll(resumed);
+  });
+}
+
+// The count of live keys took a blind write for a new key; this finds out whether it was.
+void Store::StartSettling(const std::shared_ptr<Tree>& tree,
+                          const std::shared_ptr<TreeMemtable>& memtable, Position position,
+                          std::string_view key) {
+  ++settling_;
+  ++memtable->settling;
+  ++loads_in_flight_;
+  ++counters_.settling_loads;
+  env_.reads->Post([this, settling = Settling{tree, memtable, tree->version, position,
+                                              std::string(key)}] { RunSettling(settling); });
+}
+
+void Store::RunSettling(const Settling& settling) {
+  uint64_t blocks_read = 0;
+  const Result<std::optional<LoadedRow>> beneath =
+      FindInTables(*settling.version, settling.position, settling.key, &blocks_read);
+  if (!beneath) options_.logger->error("counting keys failed: {}", beneath.error().context);
+  std::vector<Work> resumed;
+  {
+    std::lock_guard lock(mutex_);
+    counters_.load_blocks_read += blocks_read;
+    const bool closing = write_refusal_ && write_refusal_->code == Errc::kClosed;
+    if (!beneath && beneath.error().code != Errc::kCorruption && !closing) {
+      // It may pass, and until it does nobody is told a number that may be wrong.
+      env_.reads->PostAfter(kSettlingRetryUs, [this, settling] { RunSettling(settling); });
+      return;
+    }
+    --loads_in_flight_;
+    --settling_;
+    --settling.memtable->settling;
+    if (!beneath) {
+      if (!closing) settling.tree->count_error = beneath.error();
+    } else if (*beneath && !(*beneath)->row.is_tombstone) {
+      --settling.tree->key_count;
+      --settling.memtable->key_count_delta;
+    }
+    if (settling_ == 0) TakeWaiters(settling_waiters_, resumed);
+  }
+  RunAll(resumed);
+}
+
+}  // namespace varve::engine

@@ -1,0 +1,71 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "engine/manifest.h"
+#include "engine/position.h"
+#include "engine/table.h"
+
+namespace varve::engine {
+
+// The same table, let go of on `executor`: the last reference to a table may close or remove its
+// file, and it may be dropped under the command lock.
+std::shared_ptr<Table> ReleasedOn(Executor* executor, std::shared_ptr<Table> table);
+
+inline constexpr int kFanoutBits = 3;  // a level is 8 times the one above it
+
+// The tables of level `level` cover one dyadic range of so many bits each, exactly. L0 tables cover
+// any range of up to kFanoutBits bits.
+constexpr int LevelRangeBits(int level) { return level * kFanoutBits; }
+
+// An immutable set of tables per level: what one tree has on disk. Whoever holds it keeps the files.
+// Threads: any; all members are const.
+class Version {
+ public:
+  using Tables = std::vector<std::shared_ptr<Table>>;
+
+  Version() = default;
+  // `level0` newest first (by table number), the others are sorted here by range.
+  explicit Version(std::array<Tables, kLevelCount> levels);
+
+  const Tables& level(int index) const { return levels_[index]; }
+  bool empty() const { return table_count_ == 0; }
+  size_t table_count() const { return table_count_; }
+  uint64_t level_bytes(int index) const;
+
+  // Calls `visit(const std::shared_ptr<Table>&)` for each table whose range holds `position`,
+  // newest data first, until it returns false.
+  template <typename Visit>
+  void ForEachCovering(Position position, Visit visit) const {
+    for (const uint32_t index : level0_covering_[position >> (64 - kFanoutBits)]) {
+      if (!visit(levels_[0][index])) return;
+    }
+    for (int level = 1; level < kLevelCount; ++level) {
+      const std::shared_ptr<Table>* table = FindCovering(level, position);
+      if (table != nullptr && !visit(*table)) return;
+    }
+  }
+
+  // The table of `level` >= 1 whose range holds `position`, or null.
+  const std::shared_ptr<Table>* FindCovering(int level, Position position) const;
+  // The tables of `level` that share positions with `range`; of L0 newest first.
+  Tables Overlapping(int level, const DyadicRange& range) const;
+  // How many tables one position of `range` (kFanoutBits bits) meets in L0.
+  size_t Level0Depth(size_t range_index) const { return level0_covering_[range_index].size(); }
+
+  // A copy without the tables numbered in `removed` and with `added`.
+  std::shared_ptr<const Version> Edited(
+      const std::vector<uint64_t>& removed,
+      const std::vector<std::pair<int, std::shared_ptr<Table>>>& added) const;
+
+ private:
+  std::array<Tables, kLevelCount> levels_;
+  // For each range of kFanoutBits bits the L0 tables over it, newest first.
+  std::array<std::vector<uint32_t>, size_t{1} << kFanoutBits> level0_covering_;
+  size_t table_count_ = 0;
+};
+
+}  // namespace varve::engine
