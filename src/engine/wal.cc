@@ -2,6 +2,7 @@
 
 #include <spdlog/logger.h>
 
+#include <mutex>
 #include <utility>
 
 #include "engine/wal_preparer.h"

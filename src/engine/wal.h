@@ -33,8 +33,9 @@ struct WalStats {
 // the records of one memtable generation: the engine seals its memtables when it rotates.
 // Format:  wal_format.h, docs/formats.md. A record's checksum covers the segment number, so that
 //          what a recycled file held before cannot pass. Each segment's header states its base LSN,
-//          so the end of its predecessor is known. After each sync a sync point (a small record:
-//          "durable up to LSN x") is written with the next write, or alone if there is none.
+//          so the end of its predecessor is known. Each write ends in a sync point ("durable up to
+//          LSN x"), which the next one overwrites; after a sync it is renewed, before those who
+//          wait are answered.
 // Threads: members marked [lock] under the engine's command lock, where they do no I/O; all others
 //          from any thread outside it.
 // Errors:  the first failed write or sync is final: each later call returns it, and it is reported
@@ -65,7 +66,8 @@ class Wal {
   uint64_t segment_bytes_used() const;  // of the active one
   // [lock] Sees to it that a next segment becomes ready in which `payload_bytes` fit; `done` is
   // called (any thread, no lock held) when it is, or when the attempt failed. Done by itself after
-  // each Rotate() for the normal size.
+  // each Rotate() for the normal size. Numbers may have gaps: a segment that proved too small
+  // before it came into use is dropped.
   void PrepareNext(size_t payload_bytes, Work done);
   // What keeps the next segment from being ready, if anything. Any thread.
   Result<void> preparation_error() const;
@@ -73,6 +75,7 @@ class Wal {
   Result<void> write_error() const;
 
   // Writes all bytes up to `lsn` to the files; who comes first writes for all. Blocks for write(2).
+  // What is written already stays so, whatever failed since.
   Result<void> WriteUpTo(Lsn lsn);
   // Calls `done` when the log is durable up to `lsn`, or has failed; never from within the call
   // unless it is durable already. Writing and syncing is done on env.log; while one sync runs, the
@@ -83,7 +86,8 @@ class Wal {
   // `kEverySecond`: syncs each second what was written (timer on env.log). `kAlways`, `kNever`:
   // only for those who call WhenDurable().
   void SetSyncMode(SyncMode mode);
-  // Segments below `number` are not needed any more: they are recycled (a few) or removed.
+  // Segments below `number` (at most the active one's) are not needed any more, durably: the
+  // manifest says so. They are recycled (a few) or removed, on env.log.
   void Release(uint64_t number);
   // Stops the timer, writes and syncs everything. Blocks. Nothing may be appended afterwards.
   Result<void> Close();
@@ -105,7 +109,7 @@ struct WalRecovery {
   Lsn end = 0;               // of the last record that counts: the base of the new segment
   uint64_t records = 0, bytes = 0;
   uint64_t segments = 0;           // that were read
-  std::vector<std::string> spare;  // segment files below `oldest` or unused: may be recycled
+  std::vector<std::string> spare;  // segment files below `oldest`: may be recycled
   std::string cut;                 // empty, or what was cut off a torn tail, for the log
 };
 
@@ -116,7 +120,9 @@ struct WalRecovery {
 // A record that is torn or damaged: if a valid sync point behind it (in its segment or a later one)
 // says that it was durable, it is corruption: kCorruption naming file, offset and `varve-check`.
 // Otherwise it is the torn tail: the log ends there, and what follows (in later segments too; those
-// files are removed, durably) is dropped, since it had not been promised.
+// files are removed, durably) is dropped, since it had not been promised. A log that begins behind
+// `oldest` is corruption too, if it shows that there was something before. What counts is synced,
+// so that it stays even if the process had been killed with unsynced bytes in the kernel.
 Result<WalRecovery> RecoverWal(
     const Env& env, const std::string& directory, uint64_t oldest,
     const std::function<Result<void>(uint64_t segment, std::string_view payload)>& apply);
