@@ -27,6 +27,11 @@ EngineCore::EngineCore(const Env& env, Options options)
 
 EngineCore::~EngineCore() {
   if (!closed_ && maintenance_ != nullptr) (void)Close().has_value();
+  maintenance_.reset();
+  store_.reset();
+  // Its tables are let go of on the background executor (ReleasedOn), and a next engine in this
+  // directory must not meet that.
+  DrainBackground();
 }
 
 Result<std::unique_ptr<EngineCore>> EngineCore::Open(const Env& env, Options options) {
@@ -139,11 +144,14 @@ Result<void> EngineCore::Close() {
   });
   Result<void> closed = wal_->Close();
   WaitUntil([&] { return maintenance_->idle(); });
-  // The last step of the strand may still be on its way out.
+  DrainBackground();  // the last step of the strand may still be on its way out
+  return closed;
+}
+
+void EngineCore::DrainBackground() {
   std::atomic<bool> passed{false};
   env_.background->Post([&passed] { passed = true; });
   WaitUntil([&] { return passed.load(); });
-  return closed;
 }
 
 void EngineCore::SetSyncMode(SyncMode mode) {

@@ -33,6 +33,8 @@ class EngineCore {
   Result<void> Recover();
   Result<void> RemoveOrphans(const ManifestState& state);
   Result<void> OpenTrees(const ManifestState& state);
+  // Blocks until all that was posted to the background so far has run.
+  void DrainBackground();
   // Blocks until `done` answers true, while the executors work.
   template <typename Done>
   void WaitUntil(Done done) {

@@ -107,6 +107,27 @@ class Life {
   size_t refused() const { return refused_; }
   size_t done() const { return history_.size(); }
 
+  // For the message of a failure.
+  std::string Explain(const State& recovered) const {
+    std::string text = std::to_string(history_.size()) + " commands, written " +
+                       std::to_string(written_) + ", durable " + std::to_string(durable_);
+    State state = begin_;
+    for (size_t i = 0; i < history_.size(); ++i) {
+      history_[i].ApplyTo(state);
+      size_t different = 0;
+      for (int db = 0; db < kDbs; ++db) {
+        for (const auto& [key, value] : state[db]) {
+          const auto found = recovered[db].find(key);
+          different += found == recovered[db].end() || found->second != value;
+        }
+        for (const auto& row : recovered[db]) different += !state[db].contains(row.first);
+      }
+      text += "\n" + std::to_string(i) + " end " + std::to_string(history_[i].end) + ": " +
+              std::to_string(different) + " rows differ";
+    }
+    return text;
+  }
+
   EngineDriver& driver() { return *driver_; }
   State ReadAll() {
     State state;
@@ -251,6 +272,7 @@ bool RunWithFault(uint64_t nth, uint64_t count, int system_error) {
   INFO("recovery: " << error);
   REQUIRE(reopened);
   const State recovered = next.ReadAll();
+  INFO(life.Explain(recovered));
   REQUIRE(life.MatchingState(recovered).has_value());
   for (int db = 0; db < kDbs; ++db) CHECK(next.driver().KeyCount(db) == recovered[db].size());
   return failed;

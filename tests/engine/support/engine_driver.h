@@ -86,8 +86,8 @@ class EngineDriver {
   }
   bool Delete(int db, const std::string& key) {
     Presence presence = Presence::kAbsent;
-    Run([&](Guard& guard) { presence = guard.Delete(db, key); });
-    return presence == Presence::kPresent;
+    return Run([&](Guard& guard) { presence = guard.Delete(db, key); }) &&
+           presence == Presence::kPresent;
   }
   void Clear(int db) {
     Run([&](Guard& guard) { guard.Clear(db); });
