@@ -22,18 +22,7 @@ struct Wal::State {
   std::shared_ptr<WalSyncer> syncer;
 
   std::mutex mutex;
-  std::vector<uint64_t> numbers;  // of all segments in use, in order; guarded by mutex
-
-  std::vector<std::string> TakeBelow(uint64_t number) {
-    const std::lock_guard lock(mutex);
-    std::vector<std::string> paths;
-    std::erase_if(numbers, [&](uint64_t candidate) {
-      if (candidate >= number) return false;
-      paths.push_back(WalPath(directory, candidate));
-      return true;
-    });
-    return paths;
-  }
+  std::vector<uint64_t> numbers;  // of the segments in use since Open(); guarded by mutex
 };
 
 size_t WalRecord::size() const {
@@ -114,7 +103,11 @@ void Wal::Release(uint64_t number) {
     const auto state = weak.lock();
     // After a failed write the files stay as they are: the next start reads them.
     if (!state || !state->writer->Forget(number)) return;
-    const auto result = state->preparer->AddSpare(state->TakeBelow(number));
+    {
+      const std::lock_guard lock(state->mutex);
+      std::erase_if(state->numbers, [number](uint64_t used) { return used < number; });
+    }
+    const Result<void> result = state->preparer->RecycleBelow(number);
     if (!result) {
       state->logger->warn("an old WAL segment stays behind: {}", result.error().context);
     }

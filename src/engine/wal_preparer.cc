@@ -55,6 +55,19 @@ Result<void> WalPreparer::AddSpare(std::vector<std::string> paths) {
   return {};
 }
 
+Result<void> WalPreparer::RecycleBelow(uint64_t number) {
+  // From the directory: those that recovery read are among them.
+  TRY_ASSIGN(const std::vector<std::string> names, env_.files->List(directory_));
+  std::vector<std::string> paths;
+  for (const std::string& name : names) {
+    const std::optional<uint64_t> found = ParseWalName(name);
+    if (!found || *found >= number) continue;
+    const std::string path = WalPath(directory_, *found);
+    if (std::find(spare_.begin(), spare_.end(), path) == spare_.end()) paths.push_back(path);
+  }
+  return AddSpare(std::move(paths));
+}
+
 bool WalPreparer::Fits(size_t payload_bytes) const {
   return kLogRecordHeaderBytes + payload_bytes <= next_data_bytes_.load(std::memory_order_acquire);
 }
@@ -132,8 +145,8 @@ void WalPreparer::Attempt(uint64_t payload_bytes) {
     if (error_) {
       logger_->warn("preparing a WAL segment failed, trying again: {}", result.error().context);
     }
-    wanted_payload_bytes_ = std::max(wanted_payload_bytes_, payload_bytes);
-    pause_us_ = std::clamp(pause_us_ * 2, kFirstPauseUs, kLongestPauseUs);
+    // A large record that found no room is refused and forgotten; the next one tries anew.
+    pause_us_ = Fits(0) ? kFirstPauseUs : std::clamp(pause_us_ * 2, kFirstPauseUs, kLongestPauseUs);
     Post(pause_us_);
   }
   error_ = std::move(result);

@@ -28,6 +28,8 @@ class WalPreparer : public std::enable_shared_from_this<WalPreparer> {
   Result<std::shared_ptr<WalSegment>> MakeFirst(Lsn base);
   // Adds old segment files, of which a few are kept for recycling and the others removed. Blocks.
   Result<void> AddSpare(std::vector<std::string> paths);
+  // The same with all segment files below `number`. On env.log.
+  Result<void> RecycleBelow(uint64_t number);
 
   // See Wal::PrepareNext().
   void Prepare(size_t payload_bytes, Work done);

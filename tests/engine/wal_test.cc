@@ -105,6 +105,24 @@ TEST_CASE("WAL: released segments are recycled or removed, and their records nev
   CHECK(driver.wal().segment_number() > 20);
 }
 
+TEST_CASE("WAL: segments that recovery read are released like those written since",
+          "[engine][wal]") {
+  SimulatedEnv machine;
+  {
+    WalDriver driver(machine);
+    REQUIRE(driver.Open());
+    for (uint64_t i = 0; i < 100; ++i) REQUIRE(driver.Append(WalPayload(i)));
+    REQUIRE(driver.wal().WriteUpTo(driver.wal().end()));
+    driver.Kill();
+  }
+  WalDriver driver(machine);
+  REQUIRE(driver.Open());
+  CHECK(driver.files().size() > 9);
+  driver.wal().Release(driver.wal().segment_number());
+  machine.scheduler.RunReady();
+  CHECK(driver.files().size() == 4);  // the active one, the next, two spare ones
+}
+
 TEST_CASE("WAL: large values are written as they are, wherever they end", "[engine][wal]") {
   SimulatedEnv machine;
   WalDriver driver(machine, SyncMode::kNever, 1 << 20);
