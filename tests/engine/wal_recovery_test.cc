@@ -256,18 +256,34 @@ TEST_CASE("WAL recovery: an error of the caller or of the disk ends it", "[engin
 }
 
 TEST_CASE("WAL recovery: what a client wrote into a value is no record", "[engine][wal][crash]") {
-  // A whole segment's worth of valid records as one value, cut so that a scan meets them.
-  const std::string old = *MakeLog(true)->ReadWhole(WalPath("db", 1));
+  // Another log's records and sync point as one value, each byte at the offset that it had there.
+  const std::string other = *MakeLog(true)->ReadWhole(WalPath("db", 4));
   SimulatedEnv machine(99);
   WalDriver driver(machine, SyncMode::kNever, 1 << 16);
   REQUIRE(driver.Open());
-  REQUIRE(driver.Append(old));
+  REQUIRE(driver.Append(other.substr(kWalDataOffset + kLogRecordHeaderBytes)));
   REQUIRE(driver.wal().WriteUpTo(driver.wal().end()));
   driver.Kill();
   machine.disk().Corrupt(WalPath("db", 1), kWalDataOffset + 3);
   const auto recovered = ReadWal(machine.env());
   REQUIRE(recovered);
   CHECK(recovered->payloads.empty());
+}
+
+TEST_CASE("WAL recovery: what a recycled file held before does not count", "[engine][wal][crash]") {
+  SimulatedEnv machine(0, MakeLog(true));
+  const std::string old = *machine.disk().ReadWhole(WalPath("db", 1));
+  const std::string last = *machine.disk().ReadWhole(WalPath("db", 4));
+  // Of the last write only so much came to the disk; behind it, old records at their old offsets.
+  for (uint64_t kept = kWalDataOffset; kept < old.size(); ++kept) {
+    CAPTURE(kept);
+    SimulatedEnv torn(0, machine.disk().KillClone());
+    torn.disk().Write(WalPath("db", 4), last.substr(0, kept) + old.substr(kept));
+    const auto recovered = ReadWal(torn.env(), 4);
+    REQUIRE(recovered);
+    const uint64_t whole = (kept - kWalDataOffset) / kRecordBytes;
+    CHECK(recovered->payloads.size() == std::min<uint64_t>(whole, kRecords % kPerSegment));
+  }
 }
 
 }  // namespace

@@ -73,12 +73,13 @@ struct Answers {
   int missing = 0;
   int failed = 0;
 
-  std::function<void(Result<void>)> Expect() {
+  // The answer counts as failed, too, if it came before its LSN was durable.
+  std::function<void(Result<void>)> Expect(const Wal& wal, Lsn lsn) {
     const std::lock_guard lock(mutex);
     ++missing;
-    return [this](Result<void> result) {
+    return [this, &wal, lsn](const Result<void>& result) {
       const std::lock_guard inner(mutex);
-      if (!result) ++failed;
+      if (!result || wal.durable() < lsn) ++failed;
       if (--missing == 0) all_came.notify_all();
     };
   }
@@ -93,7 +94,7 @@ void Work(Machine& machine, uint64_t thread, Answers& answers, std::atomic<int>&
     const bool is_large = i % 97 == 0;
     const std::string payload = WalPayload(thread * kRecordsPerThread + i, is_large ? 40'000 : 100);
     const Lsn lsn = machine.Append(payload, is_large);
-    if (i % 5 == 0) machine.wal->WhenDurable(lsn, answers.Expect());
+    if (i % 5 == 0) machine.wal->WhenDurable(lsn, answers.Expect(*machine.wal, lsn));
     if (!machine.wal->WriteUpTo(lsn) || machine.wal->written() < lsn) ++failures;
     if (i % 500 == 499) {
       // As a flush does: what is below the active segment is in tables now.
