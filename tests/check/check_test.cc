@@ -149,7 +149,6 @@ TEST_CASE("check: a cut log opens again with all that stood before the damage", 
     {
       const EngineDriver refused(machine, TinyOptions());
       REQUIRE_FALSE(refused.is_open());
-      machine.scheduler.Drop();
     }
     CHECK(Check(machine).findings.damaged == 1);
     REQUIRE(check::CutLog(machine.env(), kDirectory, [](std::string_view) {}).has_value());
@@ -166,7 +165,6 @@ TEST_CASE("check: a cut log opens again with all that stood before the damage", 
     }
     CHECK(contents.count(KeyOf(kKeys - 1)) == 0);
     if (offset == last_key) CHECK(contents.size() == kKeys - 1);
-    machine.scheduler.Drop();
   }
 }
 
