@@ -153,16 +153,16 @@ TEST_CASE("Limits: maxclients refuses the next one and admits it when one has le
           "[server][limits]") {
   const TempDir dir;
   ServerProcess server(VARVE_SERVER, dir.path(), {"--maxclients", "3"});
-  const auto settled = [&] {  // the probe of the start has gone
-    RawClient probe(server.port());
-    probe.Send("PING\r\n");
-    return probe.Read(7) == "+PONG\r\n";
-  };
-  REQUIRE(WaitFor(settled));
   RawClient one(server.port());
   RawClient two(server.port());
-  auto three = std::make_unique<RawClient>(server.port());
-  for (RawClient* client : {&one, &two, three.get()}) {
+  std::unique_ptr<RawClient> three;
+  const auto admitted = [&] {  // once the probe of the start has gone
+    three = std::make_unique<RawClient>(server.port());
+    three->Send("PING\r\n");
+    return three->Read(7) == "+PONG\r\n";
+  };
+  REQUIRE(WaitFor(admitted));
+  for (RawClient* client : {&one, &two}) {
     client->Send("PING\r\n");
     REQUIRE(client->Read(7) == "+PONG\r\n");
   }
@@ -170,7 +170,7 @@ TEST_CASE("Limits: maxclients refuses the next one and admits it when one has le
   CHECK(four.ReadToEnd() == "-ERR max number of clients reached\r\n");
   CHECK(four.closed());
   three.reset();
-  CHECK(WaitFor(settled));
+  CHECK(WaitFor(admitted));
 }
 
 TEST_CASE("Limits: timeout ends idle clients only", "[server][limits]") {
