@@ -84,7 +84,7 @@ class Recovery {
   bool has_unused_oldest_ = false;
   size_t counted_ = 0;                // segments_[0, counted_) are part of the log
   bool is_torn_ = false;              // the log does not end in a sync point
-  std::vector<std::string> dropped_;  // files to remove
+  std::vector<std::string> dropped_;  // unused files, to be removed
   WalRecovery result_;
 };
 
@@ -209,7 +209,10 @@ Result<void> Recovery::SyncSegments() {
 
 // Durably, before a new segment comes into use: what was cut off must not be there behind it.
 Result<void> Recovery::RemoveDropped() {
-  for (size_t i = counted_; i < segments_.size(); ++i) dropped_.push_back(segments_[i].path());
+  // The last ones first, and the unused ones, which those rest on, when they are gone for good: a
+  // recovery that is cut short must not leave a segment whose predecessor is missing.
+  for (size_t i = segments_.size(); i > counted_; --i) TRY(files_.Remove(segments_[i - 1].path()));
+  if (segments_.size() > counted_) TRY(files_.SyncDirectory(directory_));
   for (const std::string& path : dropped_) TRY(files_.Remove(path));
   if (!dropped_.empty()) TRY(files_.SyncDirectory(directory_));
   return {};
