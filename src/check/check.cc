@@ -55,7 +55,7 @@ Result<void> CheckTable(const Env& env, const std::string& directory, const engi
       return Fail(Errc::kCorruption, "{}: the filter lacks a row", table->path());
     }
   }
-  TRY(cursor.status());
+  if (!cursor.status()) return Fail(cursor.status().error());
   if (rows != info.row_count) {
     return Fail(Errc::kCorruption, "{}: {} rows, the manifest says {}", table->path(), rows,
                 info.row_count);
