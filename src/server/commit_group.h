@@ -14,17 +14,20 @@ namespace varve::server {
 
 class Session;
 
-// Group commit of one event loop: sessions whose batches wrote during one pass over the ready
-// connections wait here, and one handler, which runs after them all, writes the log once for all.
-// That makes fifty clients without pipelining as cheap as one that pipelines.
+// Where the sessions of one event loop wait when their batches have run. One handler, which runs
+// after all connections that were ready in the same pass, writes the log once for all of them and
+// has them send their replies: so fifty clients without pipelining cost one write, as one client
+// that pipelines, and a peer that holds many connections is woken once and finds all its replies.
+// (Measured with 50 clients and GETs: 13 % more requests at -P 16, 18 % at -P 64.)
 // Threads: the loop's.
 class CommitGroup {
  public:
   CommitGroup(engine::Engine& engine, asio::io_context& context, spdlog::logger& log)
       : engine_(engine), context_(context), log_(log) {}
 
-  // `session` is resumed with the outcome once the log is in the kernel up to `lsn`, or, with
-  // appendfsync always, on the disk. The caller suspends before it returns to the loop.
+  // `session` is resumed with the outcome once the log is in the kernel up to `lsn` (0: whatever
+  // there is), or, with appendfsync always, on the disk. The caller suspends before it returns to
+  // the loop.
   void Join(Session& session, engine::Lsn lsn);
 
   // True if a reply that shows the log up to `lsn` may go out at once (appendfsync always).
@@ -44,6 +47,7 @@ class CommitGroup {
   asio::io_context& context_;
   spdlog::logger& log_;
   Group gathering_;
+  Group syncing_;     // likewise, of those that wait for the disk
   Group committing_;  // kept for its memory
   engine::Lsn durable_ = 0;
   bool posted_ = false;

@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include <array>
 #include <boost/asio/post.hpp>
 #include <ctime>
 #include <utility>
@@ -52,10 +53,11 @@ Session::Session(EventLoop& loop, Connection connection) : loop_(loop), socket_(
 }
 
 Session::~Session() {
-  if (client_.continuation.progress != nullptr) {
-    // What a command keeps between its runs may refer to data that the lock guards.
-    const engine::Guard guard(loop_.services().engine, transaction_);
+  {
+    // What a command keeps between its runs (progress, pinned rows) is guarded by the lock.
+    engine::Guard guard(loop_.services().engine, transaction_);
     commands::Dispatcher::Abandon(client_);
+    guard.Rollback();
   }
   loop_.services().registry.Remove(client_.id);
 }
@@ -86,8 +88,9 @@ Awaitable<void> Session::Run() {
           co_await RunContinuation();
         } else {
           wrote |= first_write_.has_value();
-          if (NeedsCommit()) {
-            loop_.commits().Join(*this, log_end_);
+          if (first_write_ || !replies_.empty()) {
+            awaits_log_ = NeedsCommit();
+            loop_.commits().Join(*this, awaits_log_ ? log_end_ : 0);
             co_await Park();
           }
           if (!TrySend()) co_await SendRest();
@@ -166,6 +169,7 @@ Session::Step Session::RunBatch() {
 }
 
 Session::Step Session::RunCommands(engine::Guard& guard) {
+  Warm(guard);
   engine::Lsn log_end = guard.log_end();
   while (next_command_ < command_ends_.size() && !client_.close_after_reply) {
     const Mark mark = replies_.mark();
@@ -189,6 +193,18 @@ Session::Step Session::RunCommands(engine::Guard& guard) {
 std::span<const resp::Argument> Session::ArgumentsOf(size_t command) const {
   const size_t begin = command == 0 ? 0 : command_ends_[command - 1];
   return std::span(arguments_).subspan(begin, command_ends_[command] - begin);
+}
+
+// Starts fetching what the batch's lookups will touch. Only a hint, so the first argument passes
+// for the key without a look into the command table.
+void Session::Warm(engine::Guard& guard) {
+  std::array<std::string_view, engine::kWarmKeysMax> keys;
+  size_t count = 0;
+  for (size_t i = next_command_; i < command_ends_.size() && count < keys.size(); ++i) {
+    const std::span<const resp::Argument> arguments = ArgumentsOf(i);
+    if (arguments.size() > 1) keys[count++] = arguments[1].bytes;
+  }
+  if (count > 1) guard.Warm(client_.db, std::span(keys).first(count));
 }
 
 void Session::ShowInClientList() {
@@ -222,16 +238,17 @@ Awaitable<void> Session::RunContinuation() {
 
 // ---- committing
 
+// Whether the replies depend on what the log may not hold yet.
 bool Session::NeedsCommit() const {
   if (loop_.services().engine.sync_mode() != engine::SyncMode::kAlways) {
     return first_write_.has_value();
   }
   // What was read may be somebody's write that a power loss could still take back.
-  return !replies_.empty() && !loop_.commits().IsDurable(log_end_);
+  return !loop_.commits().IsDurable(log_end_);
 }
 
 void Session::OnCommitted(const engine::Result<void>& outcome) {
-  if (!outcome && !closing_) {
+  if (!outcome && awaits_log_) {
     // None of the replies from the first write on is true, and those that follow on this
     // connection could not be told from them: say so once, and end it.
     replies_.TruncateTo(first_write_.value_or(Mark{}));

@@ -58,6 +58,7 @@ class Session {
   bool ParseBatch();
   Step RunBatch();
   Step RunCommands(engine::Guard& guard);
+  void Warm(engine::Guard& guard);
   void ShowInClientList();
   void StartWait(engine::Guard& guard);
   std::span<const resp::Argument> ArgumentsOf(size_t command) const;
@@ -93,6 +94,7 @@ class Session {
 
   engine::Lsn log_end_ = 0;                             // what the replies depend on
   std::optional<resp::ReplyBuffer::Mark> first_write_;  // replies from here on depend on writes
+  bool awaits_log_ = false;                             // for what it joined the group
 
   engine::Transaction transaction_;
   commands::Client client_;
