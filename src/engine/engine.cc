@@ -80,6 +80,7 @@ std::optional<std::optional<std::string>> Guard::RandomKey(int db) {
   return core_.store().RandomKey(state_, db);
 }
 void Guard::Prefetch(int db, std::string_view key) { core_.store().Prefetch(state_, db, key); }
+void Guard::Warm(int db, std::span<const std::string_view> keys) { core_.store().Warm(db, keys); }
 Outcome Guard::Commit() { return core_.store().Commit(state_); }
 void Guard::Rollback() { core_.store().EndCommand(state_); }
 const Error& Guard::refusal() const {

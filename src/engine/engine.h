@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -66,7 +67,8 @@ struct ScanPage {
 
 // What one command, EXEC or script keeps from run to run until it succeeds: its write set, and the
 // rows that it has loaded, which stay in memory until it ends. Empty between commands.
-// Threads: one at a time. Lifetime: destroyed before the engine, and not while a Wait() is pending.
+// Threads: one at a time. Lifetime: destroyed before the engine, and not while a Wait() is pending;
+// if its last Commit() answered kWait, after a Rollback().
 class Transaction {
  public:
   Transaction();
@@ -176,6 +178,10 @@ class Guard {
   std::optional<ScanPage> Scan(int db, ScanToken from, size_t count_hint);
   // A live key at random, or an empty optional inside when there is none; nothing on a fault.
   std::optional<std::optional<std::string>> RandomKey(int db);
+  // A hint before a batch: starts to fetch the cache lines that commands on these keys will touch,
+  // for the first kWarmKeysMax of them. With many rows nearly every lookup misses the processor's
+  // caches, and a batch can wait for all of them at the same time instead of one by one.
+  void Warm(int db, std::span<const std::string_view> keys);
   // Look-ahead: if a fault is waited for, this row will be loaded along. Called between a Commit()
   // that answered kWait and Wait(), for the keys of the commands that follow in the pipeline.
   void Prefetch(int db, std::string_view key);
@@ -199,5 +205,6 @@ class Guard {
 };
 
 inline constexpr size_t kScanCountMax = 4096;
+inline constexpr size_t kWarmKeysMax = 64;
 
 }  // namespace varve::engine

@@ -52,12 +52,11 @@ Result<void> EngineCore::Recover() {
   TRY(RemoveOrphans(state));
   TRY(OpenTrees(state));
 
-  TRY_ASSIGN(WalRecovery recovery,
-             RecoverWal(env_, options_.directory, state.wal_oldest,
-                        [this](uint64_t segment, std::string_view payload) {
-                          std::lock_guard lock(store_->mutex());
-                          return store_->Replay(segment, payload);
-                        }));
+  TRY_ASSIGN(WalRecovery recovery, RecoverWal(env_, options_.directory, state.wal_oldest,
+                                              [this](uint64_t segment, std::string_view payload) {
+                                                std::lock_guard lock(store_->mutex());
+                                                return store_->Replay(segment, payload);
+                                              }));
   if (!recovery.cut.empty()) options_.logger->warn("recovery: {}", recovery.cut);
   TRY_ASSIGN(wal_, Wal::Open(env_, options_, SegmentBytes(options_), recovery.next_number,
                              recovery.end, std::move(recovery.spare)));
@@ -66,7 +65,8 @@ Result<void> EngineCore::Recover() {
   {
     std::lock_guard lock(store_->mutex());
     store_->SetHooks({[this] { maintenance_->ScheduleFlush(); },
-                      [this](Lsn lsn) { maintenance_->ScheduleDrops(lsn); }});
+                      [this](Lsn lsn) { maintenance_->ScheduleDrops(lsn); },
+                      [this] { maintenance_->ScheduleTrim(); }});
     store_->StartWriting(wal_.get());
   }
   maintenance_->ScheduleFlush();

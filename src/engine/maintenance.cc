@@ -82,11 +82,32 @@ void Maintenance::ScheduleCompaction() {
 }
 
 void Maintenance::ScheduleDrops(Lsn lsn) {
-  // Not before the FLUSHDB itself is durable: a power cut could otherwise take back writes that came
-  // before it, and not the FLUSHDB.
+  // Not before the FLUSHDB itself is durable: a power cut could otherwise take back writes that
+  // came before it, and not the FLUSHDB.
   wal_.WhenDurable(lsn, [this, lsn](const Result<void>& durable) {
     if (durable) Post([this, lsn] { PersistDrops(lsn); });
   });
+}
+
+void Maintenance::ScheduleTrim() {
+  Post([this] {
+    if (!trim_.done()) return;
+    trim_ = Trim();
+    trim_.Start();
+  });
+}
+
+Task<bool> Maintenance::Trim() {
+  ++pending_;
+  for (bool within_budget = false; !within_budget && !stopping_;) {
+    {
+      std::lock_guard lock(store_.mutex());
+      within_budget = store_.TrimRowCache();
+    }
+    co_await Yield{*env_.background};
+  }
+  --pending_;
+  co_return true;
 }
 
 Task<bool> Maintenance::Pause(uint64_t us) {
@@ -125,7 +146,7 @@ void Maintenance::ReportSuccess() {
 Result<void> Maintenance::AppendEdit(VersionEdit edit) {
   edit.next_number = store_.next_number().load();
   Result<void> appended = manifest_->Append(edit);
-  if (appended) return {};
+  if (appended || manifest_->takes_edits()) return appended;
   manifest_failed_ = true;
   options_.logger->error("writes are refused from now on, restart when the cause is removed: {}",
                          appended.error().context);
@@ -165,8 +186,7 @@ void Maintenance::FinishDrops(const std::vector<TreeDrop>& drops) {
     }
     tables += version->table_count();
   }
-  options_.logger->info("flushed databases: {} trees with {} tables dropped", drops.size(),
-                        tables);
+  options_.logger->info("flushed databases: {} trees with {} tables dropped", drops.size(), tables);
 }
 
 void Maintenance::PersistDrops(Lsn lsn) {
@@ -189,13 +209,12 @@ std::unique_ptr<RangeWriter> Maintenance::NewWriter(int range_bits) {
       TableBuilder::Settings{options_.block_bytes, options_.filter_bits_per_key});
 }
 
-std::vector<std::pair<int, std::shared_ptr<Table>>> Maintenance::Adopt(RangeWriter& writer,
-                                                                       int level) {
+std::vector<std::pair<int, std::shared_ptr<Table>>> Maintenance::TablesAt(
+    int level, const RangeWriter& writer) const {
   std::vector<std::pair<int, std::shared_ptr<Table>>> tables;
   for (const auto& table : writer.tables()) {
     tables.emplace_back(level, ReleasedOn(env_.background, table));
   }
-  writer.Release();
   return tables;
 }
 
@@ -294,6 +313,7 @@ Task<Result<void>> Maintenance::Flush(std::shared_ptr<Generation> generation) {
   std::vector<TreeDrop> drops;
   VersionEdit edit;
   std::vector<Store::NewTables> new_tables;
+  std::vector<RangeWriter*> named;  // whose tables are in the edit
   uint64_t wal_oldest = 0;
   {
     std::lock_guard lock(store_.mutex());
@@ -311,11 +331,16 @@ Task<Result<void>> Maintenance::Flush(std::shared_ptr<Generation> generation) {
     edit.trees.push_back(std::move(changed));
     rows += writers[i]->row_count();
     bytes += writers[i]->file_bytes();
-    new_tables.push_back({tree, Adopt(*writers[i], 0), {}});
+    new_tables.push_back({tree, TablesAt(0, *writers[i]), {}});
+    named.push_back(writers[i].get());
   }
   AddDrops(drops, edit);
   edit.wal_oldest = wal_oldest;
-  CO_TRY(AppendEdit(std::move(edit)));
+  const Result<void> appended = AppendEdit(std::move(edit));
+  if (appended || manifest_failed_) {
+    for (RangeWriter* writer : named) writer->Release();
+  }
+  CO_TRY(appended);
   std::vector<Work> resumed;
   {
     std::lock_guard lock(store_.mutex());
@@ -439,8 +464,10 @@ Task<Result<void>> Maintenance::Compact(std::shared_ptr<Tree> tree,
   edit.trees.push_back(std::move(changed));
   const size_t output_tables = writer->tables().size();
   const uint64_t output_bytes = writer->file_bytes();
-  change.tables = Adopt(*writer, output_level);
-  CO_TRY(AppendEdit(std::move(edit)));
+  change.tables = TablesAt(output_level, *writer);
+  const Result<void> appended = AppendEdit(std::move(edit));
+  if (appended || manifest_failed_) writer->Release();
+  CO_TRY(appended);
   {
     std::lock_guard lock(store_.mutex());
     store_.InstallCompaction(change);
@@ -448,11 +475,11 @@ Task<Result<void>> Maintenance::Compact(std::shared_ptr<Tree> tree,
   for (const Version::Tables* tables : {&compaction.upper, &compaction.lower}) {
     for (const auto& table : *tables) table->MarkObsolete();
   }
-  options_.logger->info("compaction: L{} to L{}, {}+{} tables, {} bytes in, {} tables, {} bytes out, {} ms",
-                        compaction.level, output_level, compaction.upper.size(),
-                        compaction.lower.size(),
-                        TotalBytes(compaction.upper) + TotalBytes(compaction.lower), output_tables,
-                        output_bytes, (env_.clock->MonotonicUs() - began_us) / 1000);
+  options_.logger->info(
+      "compaction: L{} to L{}, {}+{} tables, {} bytes in, {} tables, {} bytes out, {} ms",
+      compaction.level, output_level, compaction.upper.size(), compaction.lower.size(),
+      TotalBytes(compaction.upper) + TotalBytes(compaction.lower), output_tables, output_bytes,
+      (env_.clock->MonotonicUs() - began_us) / 1000);
   co_return Result<void>();
 }
 

@@ -23,8 +23,9 @@ namespace varve::engine {
 // compaction. All changes of what is on disk go through here, and each through the manifest first.
 // Threads: Schedule...() from any thread, they only post; all else on env.background.
 // Errors:  a failed flush or compaction is logged, its files are removed, and it is tried again
-//          with a growing pause, since most of what fails (a full disk, too many open files) passes.
-//          A failed write of the manifest is final for writes: nothing can be installed any more.
+//          with a growing pause, since most of what fails (a full disk, too many open files)
+//          passes. A failed write of the manifest is final for writes, for want of room apart:
+//          nothing can be installed any more.
 class Maintenance {
  public:
   // All of these outlive it.
@@ -37,6 +38,8 @@ class Maintenance {
   void ScheduleCompaction();
   // Once the WAL is durable up to `lsn`, the trees that were dropped until then leave the manifest.
   void ScheduleDrops(Lsn lsn);
+  // Shrinks the row cache to its budget, a little at a time.
+  void ScheduleTrim();
   // What runs ends at its next step; nothing new begins.
   void Stop() { stopping_ = true; }
   bool idle() const { return pending_ == 0; }
@@ -53,13 +56,15 @@ class Maintenance {
                              Compaction compaction);
   Task<Result<void>> Merge(const Version& version, const Compaction& compaction,
                            RangeWriter& writer);
+  Task<bool> Trim();
   Task<bool> Pause(uint64_t us);
   void PersistDrops(Lsn lsn);
 
   uint64_t LiveKeyCount(const Tree& tree, const TreeMemtable& memtable) const;
   Result<void> AppendEdit(VersionEdit edit);
   std::unique_ptr<RangeWriter> NewWriter(int range_bits);
-  std::vector<std::pair<int, std::shared_ptr<Table>>> Adopt(RangeWriter& writer, int level);
+  std::vector<std::pair<int, std::shared_ptr<Table>>> TablesAt(int level,
+                                                               const RangeWriter& writer) const;
   void AddDrops(const std::vector<TreeDrop>& drops, VersionEdit& edit);
   void FinishDrops(const std::vector<TreeDrop>& drops);
   void ReportFailure(const char* what, const Error& error);
@@ -81,6 +86,7 @@ class Maintenance {
   // The outermost coroutines; done() when there is nothing to do.
   Task<bool> flush_;
   Task<bool> compaction_;
+  Task<bool> trim_;
 };
 
 }  // namespace varve::engine

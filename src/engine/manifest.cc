@@ -217,6 +217,8 @@ Result<void> Manifest::Data::Write(const std::string& record) {
   return {};
 }
 
+bool Manifest::takes_edits() const { return data_->error.has_value(); }
+
 Result<void> Manifest::Append(const VersionEdit& edit) {
   Data& data = *data_;
   TRY(data.error);

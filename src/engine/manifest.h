@@ -90,6 +90,10 @@ class Manifest {
   // must be synced, and its directory too. Starts a new manifest file when this one has grown past
   // several times the size of a snapshot (and 1 MiB).
   Result<void> Append(const VersionEdit& edit);
+  // After a failed Append(): whether the edit has left no trace (there was no room for it, which is
+  // allocated before anything is written), so that it may be tried again. Else the failure is
+  // final.
+  bool takes_edits() const;
 
  private:
   struct Data;

@@ -135,6 +135,14 @@ const RowCache::Row* RowCache::Find(TreeId tree, Position position, std::string_
   return *link;
 }
 
+void RowCache::PrefetchBucket(TreeId tree, Position position) const {
+  if (row_count_ > 0) __builtin_prefetch(&BucketOf(HashOf(tree, position)));
+}
+
+void RowCache::PrefetchRow(TreeId tree, Position position) const {
+  if (row_count_ > 0) __builtin_prefetch(BucketOf(HashOf(tree, position)));
+}
+
 const RowCache::Row* RowCache::Peek(TreeId tree, Position position, std::string_view key) const {
   Row** const link = FindLink(tree, position, key);
   return link == nullptr ? nullptr : *link;

@@ -39,6 +39,10 @@ class RowCache {
   // As Find(), leaving no trace.
   const Row* Peek(TreeId tree, Position position, std::string_view key) const;
 
+  // For batches, as Memtable's: the first for all keys, then the second for all of them.
+  void PrefetchBucket(TreeId tree, Position position) const;
+  void PrefetchRow(TreeId tree, Position position) const;
+
   // Replaces what was known of `key`, then evicts as EvictSome() does, but never the new row. A
   // value of kSharedValueBytes or more with an owner is shared, all others are copied.
   const Row* Insert(TreeId tree, Position position, std::string_view key, const Value& value,

@@ -98,6 +98,26 @@ void Store::Prefetch(TransactionState& state, int db, std::string_view key) {
   if (TablesMayHold(*tree, position)) state.misses.push_back({tree, position, std::string(key)});
 }
 
+void Store::Warm(int db, std::span<const std::string_view> keys) const {
+  const Tree& tree = *databases_[db];
+  std::array<Position, kWarmKeysMax> positions;
+  const size_t count = std::min(keys.size(), kWarmKeysMax);
+  const auto for_each_memtable = [&](auto&& visit) {
+    if (tree.active != nullptr) visit(tree.active->rows);
+    for (const std::shared_ptr<TreeMemtable>& sealed : tree.sealed) visit(sealed->rows);
+  };
+  for (size_t i = 0; i < count; ++i) {
+    positions[i] = secret_.Of(keys[i]);
+    for_each_memtable([&](const Memtable& rows) { rows.PrefetchBucket(positions[i]); });
+    row_cache_.PrefetchBucket(tree.id, positions[i]);
+  }
+  // By now the first buckets have come; each leads to a row, which is another miss.
+  for (size_t i = 0; i < count; ++i) {
+    for_each_memtable([&](const Memtable& rows) { rows.PrefetchEntry(positions[i]); });
+    row_cache_.PrefetchRow(tree.id, positions[i]);
+  }
+}
+
 std::optional<uint64_t> Store::KeyCount(TransactionState& state, int db) {
   INVARIANT(state.writes.empty());
   const Tree& tree = *databases_[db];
@@ -242,8 +262,7 @@ void Store::EndCommand(TransactionState& state) {
 
 // Room for the record in the active generation, going over to the next one when this one is full.
 Store::Room Store::MakeRoom(TransactionState& state, size_t payload_bytes) {
-  const bool full =
-      ActiveBytes() >= std::min(write_buffer_bytes_, memory_bytes_max_ / 8);
+  const bool full = ActiveBytes() >= std::min(write_buffer_bytes_, memory_bytes_max_ / 8);
   const bool fits = wal_->Fits(payload_bytes);
   if (fits && !full) return Room::kYes;
   if (sealed_.size() >= static_cast<size_t>(options_.sealed_memtables_max)) {

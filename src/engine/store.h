@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -22,16 +23,17 @@
 
 namespace varve::engine {
 
-// Everything that commands touch: databases, memtables, row cache, versions, and who waits for what.
-// Memory only; the I/O that it asks for runs on the executors and comes back through the Land...()
-// members.
-// Threads: all members under the command lock, mutex(), except where said otherwise.
+// Everything that commands touch: databases, memtables, row cache, versions, and who waits for
+// what. Memory only; the I/O that it asks for runs on the executors and comes back through the
+// Land...() members. Threads: all members under the command lock, mutex(), except where said
+// otherwise.
 class Store {
  public:
   // What the store asks of the background; called under the lock, must only post.
   struct Hooks {
-    std::function<void()> sealed;           // a generation waits to be flushed
-    std::function<void(Lsn)> tree_dropped;  // a FLUSHDB was logged
+    std::function<void()> sealed;             // a generation waits to be flushed
+    std::function<void(Lsn)> tree_dropped;    // a FLUSHDB was logged
+    std::function<void()> cache_over_budget;  // until TrimRowCache() answers true
   };
 
   Store(const Env& env, const Options& options, const PositionSecret& secret);
@@ -48,6 +50,7 @@ class Store {
   std::optional<ScanPage> Scan(TransactionState& state, int db, ScanToken from, size_t count_hint);
   std::optional<std::optional<std::string>> RandomKey(TransactionState& state, int db);
   void Prefetch(TransactionState& state, int db, std::string_view key);
+  void Warm(int db, std::span<const std::string_view> keys) const;
   Outcome Commit(TransactionState& state);
   void BeginRun(TransactionState& state);
   void EndCommand(TransactionState& state);
@@ -71,6 +74,8 @@ class Store {
   // Returns where to go on, nothing at the end.
   std::optional<Position> HandOverRows(const Tree& tree, const TreeMemtable& memtable,
                                        Position from);
+  // Evicts a few rows. True: the row cache is within its budget.
+  bool TrimRowCache();
   struct NewTables {
     std::shared_ptr<Tree> tree;
     std::vector<std::pair<int, std::shared_ptr<Table>>> tables;  // by level

@@ -9,6 +9,9 @@ namespace {
 // How many rows one hold of the lock hands over to the row cache: some 30 us.
 constexpr size_t kHandOverRows = 128;
 
+// How many rows one hold of the lock looks at when the row cache has to shrink: some 50 us.
+constexpr size_t kTrimRows = 256;
+
 // Writers begin to be slowed at so many L0 tables over one position, well behind the point where
 // compaction sets in, and are slowed by this much for each table more.
 constexpr size_t kSlowedLevel0Depth = 12;
@@ -76,8 +79,8 @@ void Store::InstallCompaction(const NewTables& new_tables) {
   }
   for (int level = 0; level < kLevelCount; ++level) {
     for (const auto& table : new_tables.tree->version->level(level)) {
-      if (std::find(new_tables.removed.begin(), new_tables.removed.end(),
-                    table->info().number) != new_tables.removed.end()) {
+      if (std::find(new_tables.removed.begin(), new_tables.removed.end(), table->info().number) !=
+          new_tables.removed.end()) {
         counters_.compaction_bytes_read += table->info().file_bytes;
       }
     }
@@ -132,7 +135,10 @@ void Store::UpdateBudgets() {
   }
   others += IndexBytes();
   row_cache_.SetBytesMax(memory_bytes_max_ - std::min(memory_bytes_max_, others));
+  if (row_cache_.is_full() && hooks_.cache_over_budget) hooks_.cache_over_budget();
 }
+
+bool Store::TrimRowCache() { return row_cache_.EvictSome(kTrimRows); }
 
 uint64_t Store::IndexBytes() const {
   uint64_t bytes = 0;
