@@ -67,7 +67,8 @@ void Store::LandLoad(const std::shared_ptr<Load>& load, Result<std::optional<Loa
       loads_.erase(LoadKey{miss.tree->id, miss.position, miss.key});
       if (loaded) {
         const RowCache::Row* row = KeepLoaded(miss, *loaded);
-        for (TransactionState* waiter : load->waiters) waiter->pins.push_back(row_cache_.MakePin(row));
+        for (TransactionState* waiter : load->waiters)
+          waiter->pins.push_back(row_cache_.MakePin(row));
       } else {
         for (TransactionState* waiter : load->waiters) {
           waiter->failures.emplace_back(miss, loaded.error());

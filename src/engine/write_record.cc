@@ -57,8 +57,7 @@ void WriteRecordBuilder::Clear() {
   record_.large_values.clear();
 }
 
-void WriteRecordBuilder::Put(TreeId tree, Existence existence, const Row& row,
-                             const Value& value) {
+void WriteRecordBuilder::Put(TreeId tree, Existence existence, const Row& row, const Value& value) {
   const bool large = value.owner != nullptr;
   head_.push_back(static_cast<char>(large ? kPutLarge : kPut));
   PutVarint64(head_, tree);

@@ -164,7 +164,8 @@ class Life {
       change.rows.emplace_back(db, deleted, std::nullopt);
     } else {
       for (size_t i = 0; i < rows; ++i) {
-        change.rows.emplace_back(db, key(), std::to_string(random_()) + std::string(random_() % 90, 'v'));
+        change.rows.emplace_back(db, key(),
+                                 std::to_string(random_()) + std::string(random_() % 90, 'v'));
       }
       done = driver_->Run([&](Guard& guard) {
         for (const auto& row : change.rows) {

@@ -138,7 +138,8 @@ class Run {
     for (uint64_t i = 1 + Below(20); i > 0; --i) rows.emplace_back(Key(), Value());
     REQUIRE(driver_->Run([&](Guard& guard) {
       for (const auto& [key, value] : rows) guard.Put(db_, key, {value, nullptr});
-      for (const auto& [key, value] : rows) REQUIRE(guard.Get(db_, key).presence == Presence::kPresent);
+      for (const auto& [key, value] : rows)
+        REQUIRE(guard.Get(db_, key).presence == Presence::kPresent);
     }));
     for (const auto& [key, value] : rows) model_[db_][key] = value;
   }

@@ -1,7 +1,7 @@
 // The engine on real files and threads: several connections at once, flushes and compactions beside
 // them. Most of all for TSan.
-#include <catch2/catch.hpp>
 #include <atomic>
+#include <catch2/catch.hpp>
 #include <condition_variable>
 #include <cstdlib>
 #include <filesystem>
