@@ -30,7 +30,7 @@ Compaction PickLevel0(const Version& version) {
 
 uint64_t TotalBytes(const Version::Tables& tables) {
   uint64_t bytes = 0;
-  for (const auto& table : tables) bytes += table->info().file_bytes;
+  for (const auto& table : tables) bytes += table->info().row_bytes;
   return bytes;
 }
 
@@ -39,11 +39,11 @@ Compaction PickLower(const Version& version, int level) {
   double best_gain = -1;
   for (const auto& table : version.level(level)) {
     const uint64_t below = TotalBytes(version.Overlapping(level + 1, table->info().range));
-    const double gain = static_cast<double>(table->info().file_bytes) /
-                        static_cast<double>(table->info().file_bytes + below);
+    const double gain = static_cast<double>(table->info().row_bytes) /
+                        static_cast<double>(table->info().row_bytes + below);
     // Among equals the larger table: it brings the level under its limit sooner.
     if (gain > best_gain ||
-        (gain == best_gain && table->info().file_bytes > best->info().file_bytes)) {
+        (gain == best_gain && table->info().row_bytes > best->info().row_bytes)) {
       best = table.get();
       best_gain = gain;
     }
@@ -59,7 +59,7 @@ double CompactionScore(const Version& version, int level, const CompactionLimits
            static_cast<double>(limits.level0_depth);
   }
   if (level == kLevelCount - 1) return 0;
-  return static_cast<double>(version.level_bytes(level)) /
+  return static_cast<double>(version.level_row_bytes(level)) /
          static_cast<double>(limits.LevelBytesMax(level));
 }
 
@@ -78,9 +78,9 @@ std::optional<Compaction> PickCompaction(const Version& version, const Compactio
 }
 
 uint64_t CompactionDebt(const Version& version, const CompactionLimits& limits) {
-  uint64_t debt = CompactionScore(version, 0, limits) >= 1.0 ? version.level_bytes(0) : 0;
+  uint64_t debt = CompactionScore(version, 0, limits) >= 1.0 ? version.level_row_bytes(0) : 0;
   for (int level = 1; level < kLevelCount - 1; ++level) {
-    const uint64_t bytes = version.level_bytes(level);
+    const uint64_t bytes = version.level_row_bytes(level);
     debt += bytes - std::min(bytes, limits.LevelBytesMax(level));
   }
   return debt;

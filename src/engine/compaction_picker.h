@@ -18,7 +18,8 @@ struct Compaction {
   Version::Tables lower;
 };
 
-// When a level is full, and what that says about the next step. Constant.
+// When a level is full, and what that says about the next step. Constant. Bytes are those of keys
+// and values before compression: the work of a merge follows them, not what compression leaves.
 struct CompactionLimits {
   uint64_t table_bytes = 32ull << 20;  // L1 may hold 8 tables of this size, each level below 8x
   size_t level0_depth = 4;             // tables of L0 over one position before they are merged

@@ -342,15 +342,16 @@ Task<Result<void>> Maintenance::Flush(std::shared_ptr<Generation> generation) {
   }
   CO_TRY(appended);
   std::vector<Work> resumed;
+  const uint64_t elapsed_us = env_.clock->MonotonicUs() - began_us;
   {
     std::lock_guard lock(store_.mutex());
-    resumed = store_.InstallFlush(*generation, new_tables);
+    resumed = store_.InstallFlush(*generation, new_tables, elapsed_us);
   }
   RunAll(resumed);
   FinishDrops(drops);
   wal_.Release(wal_oldest);
   options_.logger->info("flush: generation {}, {} rows to L0, {} bytes, {} ms", generation->number,
-                        rows, bytes, (env_.clock->MonotonicUs() - began_us) / 1000);
+                        rows, bytes, elapsed_us / 1000);
   co_return Result<void>();
 }
 

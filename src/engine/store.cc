@@ -205,9 +205,7 @@ Presence Store::Delete(TransactionState& state, int db, std::string_view key) {
 
 Outcome Store::Commit(TransactionState& state) {
   if (!state.refusal && state.needs_something()) {
-    ++counters_.faults;
-    state.writes.Clear();
-    return Outcome::kWait;
+    return Fault(state);
   }
   if (!state.refusal && !state.writes.empty()) {
     const size_t payload_bytes =
@@ -224,20 +222,24 @@ Outcome Store::Commit(TransactionState& state) {
           record_.Clear();
           for (const WriteSet::Write& write : state.writes.writes()) Apply(write);
           wal_->Append(record_.Finish());
+          if (is_paced_.load(std::memory_order_relaxed)) PayForWrite(payload_bytes);
           break;
         case Room::kWait:
         case Room::kRefused:
           break;
       }
     }
-    if (!state.refusal && state.needs_something()) {
-      state.writes.Clear();
-      return Outcome::kWait;
-    }
+    if (!state.refusal && state.needs_something()) return Fault(state);
   }
   const Outcome outcome = state.refusal ? Outcome::kRefused : Outcome::kDone;
   EndCommand(state);
   return outcome;
+}
+
+Outcome Store::Fault(TransactionState& state) {
+  ++counters_.faults;
+  state.writes.Clear();
+  return Outcome::kWait;
 }
 
 void Store::BeginRun(TransactionState& state) {
@@ -322,7 +324,7 @@ void Store::Seal() {
   active_ = Generation{};
   if (wal_ != nullptr) generation_ = wal_->Rotate();
   UpdateBudgets();
-  UpdatePressure();
+  UpdatePacing();
   if (hooks_.sealed) hooks_.sealed();
 }
 
@@ -477,7 +479,7 @@ void Store::StartWriting(Wal* wal) {
   wal_ = wal;
   generation_ = wal_->segment_number();
   UpdateBudgets();
-  UpdatePressure();
+  UpdatePacing();
 }
 
 // ---- Waiting

@@ -83,7 +83,8 @@ class Store {
   };
   // The generation is in these tables now, and the manifest says so. Returns those who waited.
   [[nodiscard]] std::vector<Work> InstallFlush(const Generation& generation,
-                                               const std::vector<NewTables>& new_tables);
+                                               const std::vector<NewTables>& new_tables,
+                                               uint64_t elapsed_us);
   void InstallCompaction(const NewTables& new_tables);
   std::vector<std::shared_ptr<Tree>> LiveTrees() const;
   // The drops recorded in generations up to `generation` (flush), or up to `lsn`.
@@ -101,7 +102,7 @@ class Store {
   void ResetStats();
   void SetMemoryBytesMax(uint64_t bytes);
   void SetWriteBufferBytes(uint64_t bytes);
-  uint64_t write_delay_us() const { return write_delay_us_.load(std::memory_order_relaxed); }
+  uint64_t write_delay_us() const;  // any thread
   size_t loads_in_flight() const { return loads_in_flight_; }
   size_t waiting() const { return room_waiters_.size() + settling_waiters_.size(); }
   Lsn log_end() const { return wal_->end(); }
@@ -141,6 +142,7 @@ class Store {
   Presence Fault(TransactionState& state, int db, Position position, std::string_view key);
 
   // Writing.
+  Outcome Fault(TransactionState& state);
   Room MakeRoom(TransactionState& state, size_t payload_bytes);
   bool MakeSettlingRoom(TransactionState& state);
   void Seal();
@@ -168,7 +170,9 @@ class Store {
   void TakeWaiters(std::vector<TransactionState*>& waiters, std::vector<Work>& resumed);
 
   void UpdateBudgets();
-  void UpdatePressure();
+  void UpdatePacing();
+  void PayForWrite(uint64_t bytes);
+  void NoteFlushRate(uint64_t bytes, uint64_t elapsed_us);
 
   const Env env_;
   const Options options_;
@@ -199,7 +203,13 @@ class Store {
   std::vector<TransactionState*> settling_waiters_;
   uint64_t room_wait_began_us_ = 0;
 
-  std::atomic<uint64_t> write_delay_us_{0};
+  // Pacing. While there is debt, each write costs time at the admitted rate; who wrote pauses until
+  // what was admitted is paid for.
+  double flushed_bytes_per_us_ = 64;  // what flushes reach; a guess before the first one
+  double paced_bytes_per_us_ = 0;
+  std::atomic<bool> is_paced_{false};
+  std::atomic<uint64_t> paid_until_us_{0};
+
   Stats counters_;  // the counting ones
 };
 

@@ -6,17 +6,24 @@
 namespace varve::engine {
 namespace {
 
-// How many rows one hold of the lock hands over to the row cache: some 30 us.
-constexpr size_t kHandOverRows = 128;
+// How many rows one hold of the lock hands over to the row cache: some 150 us. Fewer would make the
+// flush wait for the lock most of the time when many commands run.
+constexpr size_t kHandOverRows = 512;
 
 // How many rows one hold of the lock looks at when the row cache has to shrink: some 50 us.
 constexpr size_t kTrimRows = 256;
 
-// Writers begin to be slowed at so many L0 tables over one position, well behind the point where
-// compaction sets in, and are slowed by this much for each table more.
-constexpr size_t kSlowedLevel0Depth = 12;
-constexpr uint64_t kDelayPerLevel0TableUs = 500;
-constexpr uint64_t kDelayMaxUs = 20'000;
+// Pacing: what share of the rate at which memtables are flushed is admitted when so many are sealed.
+// One is being flushed while writers fill the next, so up to one is no debt at all.
+constexpr double kAdmittedBySealed[] = {0, 0, 1.1, 0.8, 0.5};  // 0: no limit
+// Likewise for L0 tables over one position: compaction sets in at 4, and is behind from here on.
+constexpr size_t kPacedLevel0Depth = 12;
+constexpr double kAdmittedLessPerTable = 0.06;
+constexpr double kAdmittedMin = 0.2;
+// A client never pauses longer than this at once.
+constexpr uint64_t kDelayMaxUs = 30'000;
+// How much the last flush counts in the running average of the rate.
+constexpr double kNewestFlushWeight = 0.3;
 
 }  // namespace
 
@@ -52,7 +59,11 @@ std::optional<Position> Store::HandOverRows(const Tree& tree, const TreeMemtable
 }
 
 std::vector<Work> Store::InstallFlush(const Generation& generation,
-                                      const std::vector<NewTables>& new_tables) {
+                                      const std::vector<NewTables>& new_tables,
+                                      uint64_t elapsed_us) {
+  uint64_t bytes = 0;
+  for (const auto& member : generation.members) bytes += member.second->rows.memory_bytes();
+  NoteFlushRate(bytes, elapsed_us);
   INVARIANT(!sealed_.empty() && sealed_.front()->number == generation.number);
   for (const NewTables& added : new_tables) {
     added.tree->version = added.tree->version->Edited({}, added.tables);
@@ -67,7 +78,7 @@ std::vector<Work> Store::InstallFlush(const Generation& generation,
   sealed_.pop_front();
   ++counters_.flushes;
   UpdateBudgets();
-  UpdatePressure();
+  UpdatePacing();
   std::vector<Work> resumed;
   TakeWaiters(room_waiters_, resumed);
   return resumed;
@@ -89,7 +100,7 @@ void Store::InstallCompaction(const NewTables& new_tables) {
       new_tables.tree->version->Edited(new_tables.removed, new_tables.tables);
   ++counters_.compactions;
   UpdateBudgets();
-  UpdatePressure();
+  UpdatePacing();
 }
 
 std::vector<std::shared_ptr<Tree>> Store::LiveTrees() const {
@@ -150,16 +161,43 @@ uint64_t Store::IndexBytes() const {
   return bytes;
 }
 
-void Store::UpdatePressure() {
+// What flushes reach is what writers may use in the long run. The share that they are given falls
+// as the debt grows, so the two meet well before anything is full, and nobody is stopped dead.
+void Store::UpdatePacing() {
   size_t depth = 0;
   for (const auto& tree : databases_) {
     for (size_t range = 0; range < size_t{1} << kFanoutBits; ++range) {
       depth = std::max(depth, tree->version->Level0Depth(range));
     }
   }
-  uint64_t delay_us = 0;
-  if (depth > kSlowedLevel0Depth) delay_us = (depth - kSlowedLevel0Depth) * kDelayPerLevel0TableUs;
-  write_delay_us_.store(std::min(delay_us, kDelayMaxUs), std::memory_order_relaxed);
+  double admitted = kAdmittedBySealed[std::min(sealed_.size(), std::size(kAdmittedBySealed) - 1)];
+  if (depth > kPacedLevel0Depth) {
+    const double by_depth = std::max(
+        kAdmittedMin, 1 - kAdmittedLessPerTable * static_cast<double>(depth - kPacedLevel0Depth));
+    admitted = admitted == 0 ? by_depth : std::min(admitted, by_depth);
+  }
+  paced_bytes_per_us_ = admitted * flushed_bytes_per_us_;
+  is_paced_.store(admitted > 0, std::memory_order_relaxed);
+}
+
+void Store::PayForWrite(uint64_t bytes) {
+  const uint64_t begin = std::max(paid_until_us_.load(), env_.clock->MonotonicUs());
+  const double cost_us = static_cast<double>(bytes) / paced_bytes_per_us_;
+  paid_until_us_.store(begin + static_cast<uint64_t>(cost_us));
+}
+
+uint64_t Store::write_delay_us() const {
+  if (!is_paced_.load(std::memory_order_relaxed)) return 0;
+  const uint64_t until = paid_until_us_.load();
+  const uint64_t now = env_.clock->MonotonicUs();
+  return until <= now ? 0 : std::min(until - now, kDelayMaxUs);
+}
+
+void Store::NoteFlushRate(uint64_t bytes, uint64_t elapsed_us) {
+  // A small one is mostly syncs, and says nothing about the rate.
+  if (bytes < write_buffer_bytes_ / 2) return;
+  const double rate = static_cast<double>(bytes) / static_cast<double>(elapsed_us + 1);
+  flushed_bytes_per_us_ += kNewestFlushWeight * (rate - flushed_bytes_per_us_);
 }
 
 void Store::SetMemoryBytesMax(uint64_t bytes) {

@@ -41,6 +41,12 @@ uint64_t Version::level_bytes(int index) const {
   return bytes;
 }
 
+uint64_t Version::level_row_bytes(int index) const {
+  uint64_t bytes = 0;
+  for (const auto& table : levels_[index]) bytes += table->info().row_bytes;
+  return bytes;
+}
+
 const std::shared_ptr<Table>* Version::FindCovering(int level, Position position) const {
   const Tables& tables = levels_[level];
   auto after = std::upper_bound(

@@ -34,7 +34,8 @@ class Version {
   const Tables& level(int index) const { return levels_[index]; }
   bool empty() const { return table_count_ == 0; }
   size_t table_count() const { return table_count_; }
-  uint64_t level_bytes(int index) const;
+  uint64_t level_bytes(int index) const;      // of the files
+  uint64_t level_row_bytes(int index) const;  // of keys and values, before compression
 
   // Calls `visit(const std::shared_ptr<Table>&)` for each table whose range holds `position`,
   // newest data first, until it returns false.

@@ -14,14 +14,14 @@ class Tables {
   Tables() { REQUIRE(machine_.env().files->CreateDirectories("db").has_value()); }
 
   // One table per range of `bits` bits that `positions` touch; equal positions are not meant.
-  Version::Tables Write(int bits, std::vector<Position> positions, bool tombstones = false) {
+  Version::Tables Write(int bits, std::vector<Position> positions) {
     std::sort(positions.begin(), positions.end());
     RangeWriter writer(machine_.env().files, "db", &next_number_, &secret_, bits, {});
     for (const Position position : positions) {
       // Keys whose position is what the test wants do not exist: the table keeps what it is given,
       // and is not read back by key here.
       const std::string key = KeyAt(position);
-      REQUIRE(writer.Add({secret_.Of(key), key, "v", ValueType::kString, tombstones}).has_value());
+      REQUIRE(writer.Add({secret_.Of(key), key, std::string_view("twenty bytes of value", 20)}).has_value());
     }
     REQUIRE(writer.Finish().has_value());
     writer.Release();
@@ -112,7 +112,7 @@ TEST_CASE("picker: a level over its limit sends down the table that costs least"
   limits.table_bytes = 1 << 20;
   CHECK_FALSE(PickCompaction(Version(levels), limits).has_value());
   CHECK(CompactionDebt(Version(levels), limits) == 0);
-  limits.table_bytes = 10;
+  limits.table_bytes = 1;
   const auto picked = PickCompaction(Version(levels), limits);
   REQUIRE(picked.has_value());
   CHECK(picked->level == 1);
