@@ -312,7 +312,7 @@ Task<Result<void>> Maintenance::Flush(std::shared_ptr<Generation> generation) {
   // From here to the end there is no yield: nothing else changes the manifest in between.
   std::vector<TreeDrop> drops;
   VersionEdit edit;
-  std::vector<Store::NewTables> new_tables;
+  std::vector<Store::Change> changes;
   std::vector<RangeWriter*> named;  // whose tables are in the edit
   uint64_t wal_oldest = 0;
   {
@@ -331,7 +331,8 @@ Task<Result<void>> Maintenance::Flush(std::shared_ptr<Generation> generation) {
     edit.trees.push_back(std::move(changed));
     rows += writers[i]->row_count();
     bytes += writers[i]->file_bytes();
-    new_tables.push_back({tree, TablesAt(0, *writers[i]), {}});
+    changes.push_back(
+        {tree, tree->version->Edited({}, TablesAt(0, *writers[i])), 0, writers[i]->file_bytes()});
     named.push_back(writers[i].get());
   }
   AddDrops(drops, edit);
@@ -345,7 +346,7 @@ Task<Result<void>> Maintenance::Flush(std::shared_ptr<Generation> generation) {
   const uint64_t elapsed_us = env_.clock->MonotonicUs() - began_us;
   {
     std::lock_guard lock(store_.mutex());
-    resumed = store_.InstallFlush(*generation, new_tables, elapsed_us);
+    resumed = store_.InstallFlush(*generation, changes, elapsed_us);
   }
   RunAll(resumed);
   FinishDrops(drops);
@@ -454,18 +455,18 @@ Task<Result<void>> Maintenance::Compact(std::shared_ptr<Tree> tree,
   if (!merged) co_return Fail(merged.error());
   if (tree->drop_persisted) co_return Result<void>();  // a FLUSHDB overtook: the output goes
 
-  Store::NewTables change{tree, {}, {}};
-  VersionEdit edit;
   VersionEdit::Tree changed{tree->id, {}, {}, std::nullopt};
   for (const Version::Tables* tables : {&compaction.upper, &compaction.lower}) {
     for (const auto& table : *tables) changed.removed.push_back(table->info().number);
   }
   for (const auto& table : writer->tables()) changed.added.push_back({output_level, table->info()});
-  change.removed = changed.removed;
+  const uint64_t input_bytes = TotalBytes(compaction.upper) + TotalBytes(compaction.lower);
+  // The tree's version of now: flushes may have added to it since the compaction was picked.
+  Store::Change change{tree,
+                       tree->version->Edited(changed.removed, TablesAt(output_level, *writer)),
+                       input_bytes, writer->file_bytes()};
+  VersionEdit edit;
   edit.trees.push_back(std::move(changed));
-  const size_t output_tables = writer->tables().size();
-  const uint64_t output_bytes = writer->file_bytes();
-  change.tables = TablesAt(output_level, *writer);
   const Result<void> appended = AppendEdit(std::move(edit));
   if (appended || manifest_failed_) writer->Release();
   CO_TRY(appended);
@@ -478,9 +479,8 @@ Task<Result<void>> Maintenance::Compact(std::shared_ptr<Tree> tree,
   }
   options_.logger->info(
       "compaction: L{} to L{}, {}+{} tables, {} bytes in, {} tables, {} bytes out, {} ms",
-      compaction.level, output_level, compaction.upper.size(), compaction.lower.size(),
-      TotalBytes(compaction.upper) + TotalBytes(compaction.lower), output_tables, output_bytes,
-      (env_.clock->MonotonicUs() - began_us) / 1000);
+      compaction.level, output_level, compaction.upper.size(), compaction.lower.size(), input_bytes,
+      writer->tables().size(), writer->file_bytes(), (env_.clock->MonotonicUs() - began_us) / 1000);
   co_return Result<void>();
 }
 

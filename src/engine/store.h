@@ -76,16 +76,18 @@ class Store {
                                        Position from);
   // Evicts a few rows. True: the row cache is within its budget.
   bool TrimRowCache();
-  struct NewTables {
+  // A tree's next version. Only the background strand makes versions, so it makes them outside the
+  // lock; what was installed before goes out with the change, to be let go of outside the lock too.
+  struct Change {
     std::shared_ptr<Tree> tree;
-    std::vector<std::pair<int, std::shared_ptr<Table>>> tables;  // by level
-    std::vector<uint64_t> removed;                               // numbers
+    std::shared_ptr<const Version> version;
+    uint64_t bytes_read = 0;  // of tables, by the flush or compaction that made it
+    uint64_t bytes_written = 0;
   };
-  // The generation is in these tables now, and the manifest says so. Returns those who waited.
+  // The generation is in these versions now, and the manifest says so. Returns those who waited.
   [[nodiscard]] std::vector<Work> InstallFlush(const Generation& generation,
-                                               const std::vector<NewTables>& new_tables,
-                                               uint64_t elapsed_us);
-  void InstallCompaction(const NewTables& new_tables);
+                                               std::vector<Change>& changes, uint64_t elapsed_us);
+  void InstallCompaction(Change& change);
   std::vector<std::shared_ptr<Tree>> LiveTrees() const;
   // The drops recorded in generations up to `generation` (flush), or up to `lsn`.
   std::vector<TreeDrop> DropsUpTo(uint64_t generation, Lsn lsn) const;

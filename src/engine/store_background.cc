@@ -13,8 +13,8 @@ constexpr size_t kHandOverRows = 512;
 // How many rows one hold of the lock looks at when the row cache has to shrink: some 50 us.
 constexpr size_t kTrimRows = 256;
 
-// Pacing: what share of the rate at which memtables are flushed is admitted when so many are sealed.
-// One is being flushed while writers fill the next, so up to one is no debt at all.
+// Pacing: what share of the rate at which memtables are flushed is admitted when so many are
+// sealed. One is being flushed while writers fill the next, so up to one is no debt at all.
 constexpr double kAdmittedBySealed[] = {0, 0, 1.1, 0.8, 0.5};  // 0: no limit
 // Likewise for L0 tables over one position: compaction sets in at 4, and is behind from here on.
 constexpr size_t kPacedLevel0Depth = 12;
@@ -58,25 +58,22 @@ std::optional<Position> Store::HandOverRows(const Tree& tree, const TreeMemtable
   return std::nullopt;
 }
 
-std::vector<Work> Store::InstallFlush(const Generation& generation,
-                                      const std::vector<NewTables>& new_tables,
+std::vector<Work> Store::InstallFlush(const Generation& generation, std::vector<Change>& changes,
                                       uint64_t elapsed_us) {
-  uint64_t bytes = 0;
-  for (const auto& member : generation.members) bytes += member.second->rows.memory_bytes();
-  NoteFlushRate(bytes, elapsed_us);
   INVARIANT(!sealed_.empty() && sealed_.front()->number == generation.number);
-  for (const NewTables& added : new_tables) {
-    added.tree->version = added.tree->version->Edited({}, added.tables);
-    for (const auto& [level, table] : added.tables) {
-      counters_.flush_bytes_written += table->info().file_bytes;
-    }
-  }
+  uint64_t bytes = 0;
   for (const auto& [tree, memtable] : generation.members) {
     std::erase(tree->sealed, memtable);
     tree->flushed_generation = generation.number;
+    bytes += memtable->rows.memory_bytes();
+  }
+  for (Change& change : changes) {
+    std::swap(change.tree->version, change.version);
+    counters_.flush_bytes_written += change.bytes_written;
   }
   sealed_.pop_front();
   ++counters_.flushes;
+  NoteFlushRate(bytes, elapsed_us);
   UpdateBudgets();
   UpdatePacing();
   std::vector<Work> resumed;
@@ -84,20 +81,10 @@ std::vector<Work> Store::InstallFlush(const Generation& generation,
   return resumed;
 }
 
-void Store::InstallCompaction(const NewTables& new_tables) {
-  for (const auto& level : new_tables.tables) {
-    counters_.compaction_bytes_written += level.second->info().file_bytes;
-  }
-  for (int level = 0; level < kLevelCount; ++level) {
-    for (const auto& table : new_tables.tree->version->level(level)) {
-      if (std::find(new_tables.removed.begin(), new_tables.removed.end(), table->info().number) !=
-          new_tables.removed.end()) {
-        counters_.compaction_bytes_read += table->info().file_bytes;
-      }
-    }
-  }
-  new_tables.tree->version =
-      new_tables.tree->version->Edited(new_tables.removed, new_tables.tables);
+void Store::InstallCompaction(Change& change) {
+  std::swap(change.tree->version, change.version);
+  counters_.compaction_bytes_read += change.bytes_read;
+  counters_.compaction_bytes_written += change.bytes_written;
   ++counters_.compactions;
   UpdateBudgets();
   UpdatePacing();
