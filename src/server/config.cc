@@ -86,6 +86,15 @@ std::optional<SetRefusal> Config::Set(
       return SetRefusal{name, parsed.error().context};
     }
   }
+  if (settings.maxclients > settings_.maxclients) {
+    if (const uint64_t possible = ReserveFiles(settings.maxclients);
+        possible < settings.maxclients) {
+      return SetRefusal{"maxclients",
+                        fmt::format("The operating system is not able to handle the specified "
+                                    "number of clients, try with {}",
+                                    possible)};
+    }
+  }
   settings_ = Resolve(std::move(settings), machine_);
   return std::nullopt;
 }

@@ -146,5 +146,21 @@ TEST_CASE("CONFIG SET: takes effect, errors are Redis's", "[server][start]") {
   CHECK(client.Call({"SET", "a", "b"}).text == "OK");
 }
 
+TEST_CASE("Open files: maxclients is lowered to what the limit allows, and can't be raised over it",
+          "[server][start]") {
+  const TempDir dir;
+  const int port = FreePort();
+  const std::string command = "ulimit -n 3000; exec " VARVE_SERVER " --port " +
+                              std::to_string(port) + " --dir " + dir.path();
+  Process server("/bin/sh", {"-c", command}, dir.path() + "/output");
+  REQUIRE(WaitFor([&] { return server.output().find("Ready to accept") != std::string::npos; }));
+  CHECK_THAT(server.output(), Catch::Contains("You requested maxclients of 10000"));
+  RedisClient client(port);
+  CHECK(client.Call({"CONFIG", "GET", "maxclients"}).elements.at(1).text == "1976");
+  CHECK_THAT(client.Call({"CONFIG", "SET", "maxclients", "1977"}).text,
+             Catch::Contains("not able to handle the specified number of clients, try with 1976"));
+  CHECK(client.Call({"CONFIG", "SET", "maxclients", "1000"}).text == "OK");
+}
+
 }  // namespace
 }  // namespace varve::server::test
