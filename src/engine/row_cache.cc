@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstring>
 #include <limits>
 #include <new>
 #include <string>
@@ -128,7 +129,7 @@ void RowCache::FitTable() {
 
 const RowCache::Row* RowCache::Find(TreeId tree, Position position, std::string_view key) {
   Row** const link = FindLink(tree, position, key);
-  if (link == nullptr) return nullptr;
+  if (link == nullptr || (*link)->is_erased_) return nullptr;
   ++hits_;
   // Most hits find it set: a hot row's cache line then stays clean.
   if (!(*link)->visited_) (*link)->visited_ = 1;
@@ -145,7 +146,7 @@ void RowCache::PrefetchRow(TreeId tree, Position position) const {
 
 const RowCache::Row* RowCache::Peek(TreeId tree, Position position, std::string_view key) const {
   Row** const link = FindLink(tree, position, key);
-  return link == nullptr ? nullptr : *link;
+  return link == nullptr || (*link)->is_erased_ ? nullptr : *link;
 }
 
 const RowCache::Row* RowCache::Insert(TreeId tree, Position position, std::string_view key,
@@ -159,11 +160,20 @@ const RowCache::Row* RowCache::InsertAbsent(TreeId tree, Position position, std:
 
 RowCache::Row* RowCache::InsertRow(TreeId tree, Position position, std::string_view key,
                                    const Value& value, ValueType type, bool is_absent) {
+  Row** const present = FindLink(tree, position, key);
+  if (present != nullptr && Overwrite(**present, value)) {
+    Row* const row = *present;
+    row->type_ = static_cast<uint8_t>(type);
+    row->is_absent_ = is_absent;
+    erased_count_ -= row->is_erased_;
+    row->is_erased_ = 0;
+    return row;
+  }
   // Before the old one goes: `key` and `value` may be its bytes.
   Row* row = NewRow(tree, position, key, value);
   row->type_ = static_cast<uint8_t>(type);
   row->is_absent_ = is_absent;
-  if (Row** const old = FindLink(tree, position, row->key())) Remove(old);
+  if (present != nullptr) Remove(present);
 
   Row*& bucket = BucketOf(row->hash());
   row->next_in_bucket_ = bucket;
@@ -178,6 +188,20 @@ RowCache::Row* RowCache::InsertRow(TreeId tree, Position position, std::string_v
   EvictSome(kStepsPerInsert);
   row->pinned_ = 0;
   return row;
+}
+
+// Puts the value into the row's own memory. False: it does not fit exactly, or the row is in use.
+bool RowCache::Overwrite(Row& row, const Value& value) {
+  if (row.pinned_ || row.has_owned_value_ || value.owner != nullptr ||
+      row.value_bytes_ != value.bytes.size()) {
+    return false;
+  }
+  // `value` may be the present one.
+  if (!value.bytes.empty()) {
+    std::memmove(row.payload() + row.key_bytes_, value.bytes.data(), value.bytes.size());
+  }
+  row.visited_ = 0;
+  return true;
 }
 
 RowCache::Row* RowCache::NewRow(TreeId tree, Position position, std::string_view key,
@@ -203,12 +227,20 @@ RowCache::Row* RowCache::NewRow(TreeId tree, Position position, std::string_view
   return row;
 }
 
-bool RowCache::Erase(TreeId tree, Position position, std::string_view key) {
+RowCache::Known RowCache::Erase(TreeId tree, Position position, std::string_view key) {
   Row** const link = FindLink(tree, position, key);
-  if (link == nullptr) return false;
-  Remove(link);
-  FitTable();
-  return true;
+  if (link == nullptr || (*link)->is_erased_) return Known::kNothing;
+  Row& row = **link;
+  const Known known = row.is_absent_ ? Known::kAbsent : Known::kLive;
+  if (row.pinned_ || row.has_owned_value_) {
+    Remove(link);
+    FitTable();
+    return known;
+  }
+  row.is_erased_ = 1;
+  row.visited_ = 0;
+  ++erased_count_;
+  return known;
 }
 
 void RowCache::Remove(Row** link) {
@@ -219,6 +251,7 @@ void RowCache::Remove(Row** link) {
   if (hand_ == row) hand_ = row->newer_;
   row->in_table_ = 0;
   --row_count_;
+  erased_count_ -= row->is_erased_;
   if (!row->pinned_) Free(row);
 }
 

@@ -48,8 +48,11 @@ class RowCache {
   const Row* Insert(TreeId tree, Position position, std::string_view key, const Value& value,
                     ValueType type);
   const Row* InsertAbsent(TreeId tree, Position position, std::string_view key);
-  // For writes. Whether there was such a row.
-  bool Erase(TreeId tree, Position position, std::string_view key);
+  // For writes: what was known of `key` holds no more. Says what that was. The row's memory stays
+  // for the next Insert() of the key, which usually comes with the flush of that write and has a
+  // value of the same size; until then it is the first to be evicted.
+  enum class Known { kNothing, kAbsent, kLive };
+  Known Erase(TreeId tree, Position position, std::string_view key);
 
   // Keeps `row` from eviction until the pin is destroyed.
   Pin MakePin(const Row* row);
@@ -66,7 +69,7 @@ class RowCache {
   uint64_t memory_bytes() const { return row_bytes_ + table_bytes(); }
   uint64_t bytes_max() const { return bytes_max_; }
   bool is_full() const { return memory_bytes() >= bytes_max_; }
-  uint64_t row_count() const { return row_count_; }  // known absences included
+  uint64_t row_count() const { return row_count_ - erased_count_; }  // known absences included
   uint64_t hits() const { return hits_; }
   uint64_t evictions() const { return evictions_; }
   void ResetStats();
@@ -92,6 +95,7 @@ class RowCache {
 
   Row* InsertRow(TreeId tree, Position position, std::string_view key, const Value& value,
                  ValueType type, bool is_absent);
+  static bool Overwrite(Row& row, const Value& value);
   Row* NewRow(TreeId tree, Position position, std::string_view key, const Value& value);
   void Remove(Row** link);  // out of table and queue; frees it if it is not pinned
   void Free(Row* row);
@@ -105,8 +109,9 @@ class RowCache {
   Row* oldest_ = nullptr;
   Row* hand_ = nullptr;  // null: at the oldest
   std::unordered_map<const Row*, uint64_t> pins_;
-  uint64_t row_bytes_ = 0;  // pinned rows that are not in the table any more included
-  uint64_t row_count_ = 0;
+  uint64_t row_bytes_ = 0;     // pinned rows that are not in the table any more included
+  uint64_t row_count_ = 0;     // in the table
+  uint64_t erased_count_ = 0;  // of those: erased, not found any more
   uint64_t hits_ = 0;
   uint64_t evictions_ = 0;
 };
@@ -141,6 +146,7 @@ class RowCache::Row {
   uint64_t visited_ : 1 = 0;
   uint64_t pinned_ : 1 = 0;
   uint64_t in_table_ : 1 = 0;
+  uint64_t is_erased_ : 1 = 0;
   uint32_t key_bytes_ = 0;
   uint32_t value_bytes_ = 0;
 };

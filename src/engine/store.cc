@@ -371,8 +371,7 @@ void Store::ApplyPut(const std::shared_ptr<Tree>& tree, const Row& row, const Va
   Existence existence = Existence::kLive;
   if (upserted.previous == Memtable::Previous::kTombstone) existence = Existence::kAbsent;
   if (upserted.previous == Memtable::Previous::kNone) {
-    existence = ExistenceBelow(*tree, row.position, row.key);
-    ForgetCached(tree->id, row.position, row.key);
+    existence = SupersedeBeneath(*tree, row.position, row.key);
   }
   if (existence != Existence::kLive) {
     ++tree->key_count;
@@ -388,33 +387,37 @@ void Store::ApplyDelete(const std::shared_ptr<Tree>& tree, Position position,
                         std::string_view key) {
   TreeMemtable& memtable = ActiveOf(tree);
   memtable.rows.Upsert(position, key, {}, ValueType::kString, true);
-  ForgetCached(tree->id, position, key);
+  (void)SupersedeBeneath(*tree, position, key);  // it was live: Delete() has looked
   --tree->key_count;
   --memtable.key_count_delta;
   record_.Delete(tree->id, {position, key, {}, ValueType::kString, true});
 }
 
-// Whether the key is live beneath the active memtable, as far as memory can tell.
-Existence Store::ExistenceBelow(const Tree& tree, Position position, std::string_view key) {
+// Whether the key is live beneath the active memtable, as far as memory can tell. It is about to be
+// written there, which makes what is cached of it, and what is being loaded, a thing of the past.
+Existence Store::SupersedeBeneath(const Tree& tree, Position position, std::string_view key) {
+  if (!loads_.empty()) [[unlikely]] {
+    const auto load = loads_.find(LoadKey{tree.id, position, std::string(key)});
+    if (load != loads_.end()) {
+      load->second->stale = true;
+      loads_.erase(load);
+    }
+  }
+  const RowCache::Known cached = row_cache_.Erase(tree.id, position, key);
   for (const auto& memtable : tree.sealed) {
     if (const Memtable::Entry* entry = memtable->rows.Find(position, key)) {
       return entry->is_tombstone() ? Existence::kAbsent : Existence::kLive;
     }
   }
-  if (const RowCache::Row* row = row_cache_.Peek(tree.id, position, key)) {
-    return row->is_absent() ? Existence::kAbsent : Existence::kLive;
+  switch (cached) {
+    case RowCache::Known::kLive:
+      return Existence::kLive;
+    case RowCache::Known::kAbsent:
+      return Existence::kAbsent;
+    case RowCache::Known::kNothing:
+      break;
   }
   return TablesMayHold(tree, position) ? Existence::kUnknown : Existence::kAbsent;
-}
-
-// A write makes what is cached of its key, and what is being loaded of it, a thing of the past.
-void Store::ForgetCached(TreeId tree, Position position, std::string_view key) {
-  row_cache_.Erase(tree, position, key);
-  if (loads_.empty()) return;
-  const auto load = loads_.find(LoadKey{tree, position, std::string(key)});
-  if (load == loads_.end()) return;
-  load->second->stale = true;
-  loads_.erase(load);
 }
 
 void Store::ReplaceTree(int db, TreeId new_tree, uint64_t generation, Lsn lsn) {

@@ -140,6 +140,8 @@ class Store {
   // Reading.
   const Memtable::Entry* FindInMemtables(const Tree& tree, Position position,
                                          std::string_view key) const;
+  static bool IsInNewer(const Tree& tree, const TreeMemtable& memtable,
+                        const Memtable::Entry& entry);
   bool TablesMayHold(const Tree& tree, Position position) const;
   Presence Fault(TransactionState& state, int db, Position position, std::string_view key);
 
@@ -149,12 +151,11 @@ class Store {
   bool MakeSettlingRoom(TransactionState& state);
   void Seal();
   TreeMemtable& ActiveOf(const std::shared_ptr<Tree>& tree);
-  Existence ExistenceBelow(const Tree& tree, Position position, std::string_view key);
+  Existence SupersedeBeneath(const Tree& tree, Position position, std::string_view key);
   void Apply(const WriteSet::Write& write);
   void ApplyPut(const std::shared_ptr<Tree>& tree, const Row& row, const Value& value);
   void ApplyDelete(const std::shared_ptr<Tree>& tree, Position position, std::string_view key);
   void ReplaceTree(int db, TreeId new_tree, uint64_t generation, Lsn lsn);
-  void ForgetCached(TreeId tree, Position position, std::string_view key);
   uint64_t ActiveBytes() const;
   uint64_t IndexBytes() const;
 

@@ -35,6 +35,18 @@ uint64_t Store::GenerationBehindOldest() const {
   return sealed_.size() > 1 ? sealed_[1]->number : generation_;
 }
 
+bool Store::IsInNewer(const Tree& tree, const TreeMemtable& memtable,
+                      const Memtable::Entry& entry) {
+  if (tree.active != nullptr && tree.active->rows.Find(entry.position(), entry.key()) != nullptr) {
+    return true;
+  }
+  for (const auto& newer : tree.sealed) {
+    if (newer.get() == &memtable) return false;
+    if (newer->rows.Find(entry.position(), entry.key()) != nullptr) return true;
+  }
+  return false;
+}
+
 std::optional<Position> Store::HandOverRows(const Tree& tree, const TreeMemtable& memtable,
                                             Position from) {
   if (tree.dropped) return std::nullopt;
@@ -48,7 +60,7 @@ std::optional<Position> Store::HandOverRows(const Tree& tree, const TreeMemtable
     if (!entry.read() && row_cache_.is_full()) continue;
     // Only the newest memtable's row may be cached: a newer one hides this one now, but would
     // leave it behind as a stale row when it is flushed in its turn.
-    if (FindInMemtables(tree, entry.position(), entry.key()) != &entry) continue;
+    if (IsInNewer(tree, memtable, entry)) continue;
     if (entry.is_tombstone()) {
       row_cache_.InsertAbsent(tree.id, entry.position(), entry.key());
     } else {

@@ -16,7 +16,9 @@ constexpr uint64_t kDefaultLoopsMax = 8;
 
 // Puts what was found out in the place of 0, and makes paths independent of the working directory.
 Settings Resolve(Settings settings, const Machine& machine) {
-  if (settings.io_threads == 0) settings.io_threads = std::min(machine.cores, kDefaultLoopsMax);
+  if (settings.io_threads == 0) {
+    settings.io_threads = std::clamp<uint64_t>(machine.cores - 1, 1, kDefaultLoopsMax);
+  }
   if (settings.maxmemory == 0) settings.maxmemory = machine.memory_bytes / 2;
   for (std::string* path : {&settings.dir, &settings.logfile, &settings.pidfile}) {
     if (path->empty()) continue;

@@ -33,7 +33,8 @@ bool Visit(RowCache& cache, uint64_t number) {
 }
 
 bool Erase(RowCache& cache, uint64_t number) {
-  return cache.Erase(kTree, PositionOf(number), std::to_string(number));
+  return cache.Erase(kTree, PositionOf(number), std::to_string(number)) !=
+         RowCache::Known::kNothing;
 }
 
 TEST_CASE("RowCache: rows, absences, trees", "[engine][row_cache]") {
@@ -134,8 +135,36 @@ TEST_CASE("RowCache: the table grows and shrinks with the rows", "[engine][row_c
       }
     }
     CHECK(cache.row_count() == 0);
+    // Erased rows keep their memory for the next value, as long as there is room.
+    cache.SetBytesMax(0);
+    while (!cache.EvictSome(1000)) {
+    }
     CHECK(cache.memory_bytes() == before);
+    cache.SetBytesMax(kPlenty);
   }
+}
+
+TEST_CASE("RowCache: an erased row is not found, and its memory serves the next value",
+          "[engine][row_cache]") {
+  RowCache cache(kPlenty);
+  Put(cache, 1, "first");
+  const uint64_t bytes = cache.memory_bytes();
+  CHECK(cache.Erase(kTree, PositionOf(1), "1") == RowCache::Known::kLive);
+  CHECK_FALSE(Has(cache, 1));
+  CHECK(cache.Peek(kTree, PositionOf(1), "1") == nullptr);
+  CHECK(cache.row_count() == 0);
+  CHECK(cache.Erase(kTree, PositionOf(1), "1") == RowCache::Known::kNothing);
+  CHECK(cache.memory_bytes() == bytes);
+  Put(cache, 1, "again");
+  CHECK(cache.memory_bytes() == bytes);
+  REQUIRE(cache.Find(kTree, PositionOf(1), "1") != nullptr);
+  CHECK(cache.Find(kTree, PositionOf(1), "1")->value_bytes() == "again");
+  Put(cache, 1, "of another size");
+  CHECK(cache.Find(kTree, PositionOf(1), "1")->value_bytes() == "of another size");
+  cache.InsertAbsent(kTree, PositionOf(1), "1");
+  CHECK(cache.Find(kTree, PositionOf(1), "1")->is_absent());
+  CHECK(cache.Erase(kTree, PositionOf(1), "1") == RowCache::Known::kAbsent);
+  CHECK(cache.row_count() == 0);
 }
 
 TEST_CASE("RowCache: without hits the oldest goes first", "[engine][row_cache]") {
@@ -259,8 +288,9 @@ TEST_CASE("RowCache: equals a map, as far as it remembers", "[engine][row_cache]
     const auto expected = model.find({tree, position, key});
     switch (random() % 8) {
       case 0:
-        REQUIRE((cache.Erase(tree, position, key) ? expected != model.end()
-                                                  : !roomy || expected == model.end()));
+        REQUIRE((cache.Erase(tree, position, key) != RowCache::Known::kNothing
+                     ? expected != model.end()
+                     : !roomy || expected == model.end()));
         model.erase({tree, position, key});
         break;
       case 1:

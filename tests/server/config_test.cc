@@ -43,9 +43,10 @@ TEST_CASE("Config: the default file names each option and holds the defaults", "
 
 TEST_CASE("Config: 0 stands for what the machine has", "[server][config]") {
   const Settings settings = Config(kMachine).settings();
-  CHECK(settings.io_threads == 4);
+  CHECK(settings.io_threads == 3);
   CHECK(settings.maxmemory == 4ull << 30);
   CHECK(Config({.cores = 64, .memory_bytes = 1}).settings().io_threads == 8);
+  CHECK(Config({.cores = 1, .memory_bytes = 1}).settings().io_threads == 1);
 }
 
 TEST_CASE("Config: a file is read as redis-server reads it", "[server][config]") {
