@@ -101,7 +101,7 @@ Task<bool> Maintenance::Trim() {
   ++pending_;
   for (bool within_budget = false; !within_budget && !stopping_;) {
     {
-      std::lock_guard lock(store_.mutex());
+      std::lock_guard lock(store_.mutex().background());
       within_budget = store_.TrimRowCache();
     }
     co_await Yield{*env_.background};
@@ -127,7 +127,7 @@ void Maintenance::ReportFailure(const char* what, const Error& error) {
   failing_ = true;
   std::vector<Work> resumed;
   {
-    std::lock_guard lock(store_.mutex());
+    std::lock_guard lock(store_.mutex().background());
     resumed = store_.SetBackgroundError(error);
   }
   RunAll(resumed);
@@ -137,7 +137,7 @@ void Maintenance::ReportSuccess() {
   if (!failing_) return;
   failing_ = false;
   options_.logger->warn("background work goes on again");
-  std::lock_guard lock(store_.mutex());
+  std::lock_guard lock(store_.mutex().background());
   RunAll(store_.SetBackgroundError(std::nullopt));
 }
 
@@ -152,7 +152,7 @@ Result<void> Maintenance::AppendEdit(VersionEdit edit) {
                          appended.error().context);
   std::vector<Work> resumed;
   {
-    std::lock_guard lock(store_.mutex());
+    std::lock_guard lock(store_.mutex().background());
     resumed = store_.RefuseWrites(appended.error());
   }
   RunAll(resumed);
@@ -174,7 +174,7 @@ void Maintenance::FinishDrops(const std::vector<TreeDrop>& drops) {
   if (drops.empty()) return;
   std::vector<std::shared_ptr<const Version>> versions;
   {
-    std::lock_guard lock(store_.mutex());
+    std::lock_guard lock(store_.mutex().background());
     for (const TreeDrop& drop : drops) versions.push_back(drop.dropped->version);
     store_.ForgetDrops(drops);
   }
@@ -192,7 +192,7 @@ void Maintenance::FinishDrops(const std::vector<TreeDrop>& drops) {
 void Maintenance::PersistDrops(Lsn lsn) {
   std::vector<TreeDrop> drops;
   {
-    std::lock_guard lock(store_.mutex());
+    std::lock_guard lock(store_.mutex().background());
     drops = store_.DropsUpTo(0, lsn);
   }
   if (drops.empty() || manifest_failed_) return;  // a flush was there first
@@ -223,7 +223,7 @@ uint64_t Maintenance::LiveKeyCount(const Tree& tree, const TreeMemtable& memtabl
   uint64_t before = 0;
   const auto known = manifest_->state().trees.find(tree.id);
   if (known != manifest_->state().trees.end()) before = known->second.live_key_count;
-  std::lock_guard lock(store_.mutex());
+  std::lock_guard lock(store_.mutex().background());
   if (tree.count_error || before == kKeyCountUnknown) return kKeyCountUnknown;
   const int64_t count = static_cast<int64_t>(before) + memtable.key_count_delta;
   INVARIANT(count >= 0);
@@ -236,7 +236,7 @@ Task<bool> Maintenance::FlushAll() {
   while (!stopping_ && !manifest_failed_) {
     std::shared_ptr<Generation> generation;
     {
-      std::lock_guard lock(store_.mutex());
+      std::lock_guard lock(store_.mutex().background());
       generation = store_.OldestSealed();
     }
     if (generation == nullptr) break;
@@ -276,7 +276,7 @@ Task<bool> Maintenance::HandOver(const Tree& tree, const TreeMemtable& memtable)
   std::optional<Position> from = 0;
   while (from && !stopping_) {
     {
-      std::lock_guard lock(store_.mutex());
+      std::lock_guard lock(store_.mutex().background());
       from = store_.HandOverRows(tree, memtable, *from);
     }
     co_await Yield{*env_.background};
@@ -290,7 +290,7 @@ Task<Result<void>> Maintenance::Flush(std::shared_ptr<Generation> generation) {
   for (bool settled = false; !settled;) {
     settled = true;
     {
-      std::lock_guard lock(store_.mutex());
+      std::lock_guard lock(store_.mutex().background());
       for (const auto& member : generation->members) settled &= member.second->settling == 0;
     }
     if (settled) break;
@@ -316,7 +316,7 @@ Task<Result<void>> Maintenance::Flush(std::shared_ptr<Generation> generation) {
   std::vector<RangeWriter*> named;  // whose tables are in the edit
   uint64_t wal_oldest = 0;
   {
-    std::lock_guard lock(store_.mutex());
+    std::lock_guard lock(store_.mutex().background());
     drops = store_.DropsUpTo(generation->number, 0);
     wal_oldest = store_.GenerationBehindOldest();
   }
@@ -345,7 +345,7 @@ Task<Result<void>> Maintenance::Flush(std::shared_ptr<Generation> generation) {
   std::vector<Work> resumed;
   const uint64_t elapsed_us = env_.clock->MonotonicUs() - began_us;
   {
-    std::lock_guard lock(store_.mutex());
+    std::lock_guard lock(store_.mutex().background());
     resumed = store_.InstallFlush(*generation, changes, elapsed_us);
   }
   RunAll(resumed);
@@ -362,7 +362,7 @@ std::optional<std::pair<std::shared_ptr<Tree>, Compaction>> Maintenance::PickNex
     std::shared_ptr<const Version>* version) {
   std::vector<std::pair<std::shared_ptr<Tree>, std::shared_ptr<const Version>>> candidates;
   {
-    std::lock_guard lock(store_.mutex());
+    std::lock_guard lock(store_.mutex().background());
     for (const auto& tree : store_.LiveTrees()) candidates.emplace_back(tree, tree->version);
   }
   const CompactionLimits& limits = store_.compaction_limits();
@@ -471,7 +471,7 @@ Task<Result<void>> Maintenance::Compact(std::shared_ptr<Tree> tree,
   if (appended || manifest_failed_) writer->Release();
   CO_TRY(appended);
   {
-    std::lock_guard lock(store_.mutex());
+    std::lock_guard lock(store_.mutex().background());
     store_.InstallCompaction(change);
   }
   for (const Version::Tables* tables : {&compaction.upper, &compaction.lower}) {

@@ -52,9 +52,7 @@ class ScanRange {
     return std::string_view(key_bytes_).substr(key.offset, key.size);
   }
   // Under the command lock: whether the merge described above sees everything.
-  bool IsCurrent() const {
-    return request_.tree->flushed_generation <= request_.newest_generation;
-  }
+  bool IsCurrent() const { return request_.tree->flushed_generation <= request_.newest_generation; }
 
  private:
   explicit ScanRange(Request request) : request_(std::move(request)) {}

@@ -6,13 +6,13 @@
 #include <deque>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
+#include "engine/command_lock.h"
 #include "engine/compaction_picker.h"
 #include "engine/engine.h"
 #include "engine/row_cache.h"
@@ -38,7 +38,7 @@ class Store {
 
   Store(const Env& env, const Options& options, const PositionSecret& secret);
 
-  std::mutex& mutex() { return mutex_; }
+  CommandLock& mutex() { return mutex_; }
   const PositionSecret& secret() const { return secret_; }
 
   // ---- Commands: the members of Guard. The state is the caller's transaction's.
@@ -183,7 +183,7 @@ class Store {
   CompactionLimits limits_;
   std::atomic<uint64_t> next_number_{0};
 
-  std::mutex mutex_;
+  CommandLock mutex_;
   Hooks hooks_;
   Wal* wal_ = nullptr;
   WriteRecordBuilder record_;  // of the commit that is under way

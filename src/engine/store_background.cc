@@ -6,9 +6,8 @@
 namespace varve::engine {
 namespace {
 
-// How many rows one hold of the lock hands over to the row cache: some 150 us. Fewer would make the
-// flush wait for the lock most of the time when many commands run.
-constexpr size_t kHandOverRows = 512;
+// How many rows one hold of the lock hands over to the row cache: some 100 us.
+constexpr size_t kHandOverRows = 256;
 
 // How many rows one hold of the lock looks at when the row cache has to shrink: some 50 us.
 constexpr size_t kTrimRows = 256;

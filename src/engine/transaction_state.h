@@ -21,9 +21,9 @@ struct Miss {
   std::string key;
 };
 
-// What is behind a Transaction (engine.h). Of one run of a command: the writes, what it still needs,
-// what stands against it. Until the command ends: what was loaded for it.
-// Threads: under the command lock.
+// What is behind a Transaction (engine.h). Of one run of a command: the writes, what it still
+// needs, what stands against it. Until the command ends: what was loaded for it. Threads: under the
+// command lock.
 struct TransactionState {
   // Of this run.
   WriteSet writes;
@@ -38,7 +38,7 @@ struct TransactionState {
   std::vector<std::shared_ptr<const ScanRange>> ranges;
   std::vector<std::pair<Miss, Error>> failures;  // loads that failed
   std::optional<Error> range_failure;
-  std::optional<Position> random_position;       // RANDOMKEY looks from here on, in each run
+  std::optional<Position> random_position;  // RANDOMKEY looks from here on, in each run
 
   // Of a Wait().
   size_t outstanding = 0;

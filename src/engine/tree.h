@@ -35,14 +35,14 @@ struct Tree {
   explicit Tree(TreeId tree_id) : id(tree_id), version(std::make_shared<const Version>()) {}
 
   const TreeId id;
-  std::shared_ptr<TreeMemtable> active;                // null before its first write
-  std::vector<std::shared_ptr<TreeMemtable>> sealed;   // newest first
-  std::shared_ptr<const Version> version;              // never null
-  int64_t key_count = 0;                               // live keys, blind writes counted as new
-  uint64_t flushed_generation = 0;                     // this and all older ones are in `version`
-  std::optional<Error> count_error;                    // a settling load failed: no exact count
-  bool dropped = false;                                // a FLUSHDB took its place
-  bool drop_persisted = false;                         // background strand only: the manifest says so
+  std::shared_ptr<TreeMemtable> active;               // null before its first write
+  std::vector<std::shared_ptr<TreeMemtable>> sealed;  // newest first
+  std::shared_ptr<const Version> version;             // never null
+  int64_t key_count = 0;                              // live keys, blind writes counted as new
+  uint64_t flushed_generation = 0;                    // this and all older ones are in `version`
+  std::optional<Error> count_error;                   // a settling load failed: no exact count
+  bool dropped = false;                               // a FLUSHDB took its place
+  bool drop_persisted = false;  // background strand only: the manifest says so
 };
 
 // FLUSHDB: `tree` takes the place of `dropped` in database `db`.

@@ -21,8 +21,8 @@ inline constexpr int kFanoutBits = 3;  // a level is 8 times the one above it
 // any range of up to kFanoutBits bits.
 constexpr int LevelRangeBits(int level) { return level * kFanoutBits; }
 
-// An immutable set of tables per level: what one tree has on disk. Whoever holds it keeps the files.
-// Threads: any; all members are const.
+// An immutable set of tables per level: what one tree has on disk. Whoever holds it keeps the
+// files. Threads: any; all members are const.
 class Version {
  public:
   using Tables = std::vector<std::shared_ptr<Table>>;

@@ -21,7 +21,8 @@ void WriteSet::ClearDatabase(int db) {
 void WriteSet::Clear() {
   writes_.clear();
   payload_bytes_ = 0;
-  if (!by_position_.empty()) by_position_.clear();
+  if (indexed_ != 0) by_position_.clear();
+  indexed_ = 0;
   if (has_clears_) last_clear_.fill(0);
   has_clears_ = false;
 }
@@ -29,22 +30,22 @@ void WriteSet::Clear() {
 void WriteSet::Add(Write write) {
   payload_bytes_ += write.key.size() + write.value.bytes.size();
   writes_.push_back(std::move(write));
-  if (writes_.size() <= kScannedMax) return;
-  const size_t first = by_position_.empty() ? 0 : writes_.size() - 1;
-  for (size_t i = first; i < writes_.size(); ++i) by_position_.emplace(writes_[i].position, i);
 }
 
 WriteSet::Found WriteSet::Find(int db, Position position, std::string_view key,
-                               const Write** write) const {
+                               const Write** write) {
   if (writes_.empty()) return Found::kNothing;
   const auto matches = [&](const Write& candidate) {
     return candidate.kind != Kind::kClearDatabase && candidate.db == db &&
            candidate.position == position && candidate.key == key;
   };
   size_t newest = 0;  // index + 1
-  if (by_position_.empty()) {
+  if (writes_.size() <= kScannedMax) {
     for (newest = writes_.size(); newest > 0 && !matches(writes_[newest - 1]);) --newest;
   } else {
+    for (; indexed_ < writes_.size(); ++indexed_) {
+      by_position_.emplace(writes_[indexed_].position, indexed_);
+    }
     const auto [begin, end] = by_position_.equal_range(position);
     for (auto it = begin; it != end; ++it) {
       if (it->second + 1 > newest && matches(writes_[it->second])) newest = it->second + 1;

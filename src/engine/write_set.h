@@ -39,8 +39,8 @@ class WriteSet {
   bool clears(int db) const { return last_clear_[db] != 0; }
   size_t payload_bytes() const { return payload_bytes_; }  // of keys and values
 
-  // What these writes make of a key; on kPut `*write` is the one that counts. O(1).
-  Found Find(int db, Position position, std::string_view key, const Write** write) const;
+  // What these writes make of a key; on kPut `*write` is the one that counts. O(1) amortized.
+  Found Find(int db, Position position, std::string_view key, const Write** write);
 
  private:
   // From this many writes on they are looked up by position instead of one after the other.
@@ -49,8 +49,11 @@ class WriteSet {
   void Add(Write write);
 
   std::vector<Write> writes_;
-  std::unordered_multimap<Position, size_t> by_position_;  // empty up to kScannedMax writes
-  std::array<size_t, kDatabaseCount> last_clear_{};        // index + 1 of it in writes_, 0: none
+  // Index in writes_ by position, of the first indexed_ writes: made when one looks, since most
+  // commands of many writes (MSET) never do.
+  std::unordered_multimap<Position, size_t> by_position_;
+  size_t indexed_ = 0;
+  std::array<size_t, kDatabaseCount> last_clear_{};  // index + 1 of it in writes_, 0: none
   bool has_clears_ = false;
   size_t payload_bytes_ = 0;
 };

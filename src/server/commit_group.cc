@@ -15,12 +15,15 @@ void CommitGroup::Join(Session& session, engine::Lsn lsn) {
   Group& group = waits_for_disk ? syncing_ : gathering_;
   group.sessions.push_back(&session);
   group.lsn = std::max(group.lsn, lsn);
-  if (posted_) return;
-  posted_ = true;
-  // Behind the connections that are ready now, so that they get into this group.
+  PostCommit();
+}
+
+// Behind the connections that are ready now, so that they get into this group.
+void CommitGroup::PostCommit() {
+  if (std::exchange(posted_, true)) return;
   asio::post(context_, [this] {
     posted_ = false;
-    if (!syncing_.sessions.empty()) CommitDurably();
+    if (!sync_under_way_ && !syncing_.sessions.empty()) CommitDurably();
     if (!gathering_.sessions.empty()) Commit();
   });
 }
@@ -35,13 +38,20 @@ void CommitGroup::Commit() {
   committing_.lsn = 0;
 }
 
+// The loop goes on meanwhile. Who joins until the disk answers makes up the next group: a sync
+// costs the same for one as for all, and asking for each pass's few at once would keep the disk,
+// and the threads around it, busy with many small ones.
 void CommitGroup::CommitDurably() {
-  // The loop goes on meanwhile, so several groups may be under way.
-  auto group = std::make_shared<Group>(std::exchange(syncing_, {}));
-  engine_.WhenDurable(group->lsn, [this, group](engine::Result<void> outcome) {
-    asio::post(context_, [this, group, outcome = std::move(outcome)] {
-      if (outcome) durable_ = std::max(durable_, group->lsn);
-      Resume(*group, outcome);
+  sync_under_way_ = true;
+  std::swap(syncing_, durable_group_);
+  engine_.WhenDurable(durable_group_.lsn, [this](engine::Result<void> outcome) {
+    asio::post(context_, [this, outcome = std::move(outcome)] {
+      if (outcome) durable_ = std::max(durable_, durable_group_.lsn);
+      Resume(durable_group_, outcome);
+      durable_group_.sessions.clear();
+      durable_group_.lsn = 0;
+      sync_under_way_ = false;
+      if (!syncing_.sessions.empty()) PostCommit();
     });
   });
 }

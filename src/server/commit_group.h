@@ -39,6 +39,7 @@ class CommitGroup {
     engine::Lsn lsn = 0;
   };
 
+  void PostCommit();
   void Commit();
   void CommitDurably();
   void Resume(const Group& group, const engine::Result<void>& outcome);
@@ -50,6 +51,8 @@ class CommitGroup {
   Group syncing_;     // likewise, of those that wait for the disk
   Group committing_;  // kept for its memory
   engine::Lsn durable_ = 0;
+  Group durable_group_;  // of the sync that is under way
+  bool sync_under_way_ = false;
   bool posted_ = false;
   bool failed_ = false;  // and logged: the first failure is final for the engine
 };
