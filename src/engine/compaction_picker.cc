@@ -20,8 +20,8 @@ Compaction StepFor(const Version& version, int level, const DyadicRange& range) 
 // L0 tables may cover more than one range of L1: the step grows to the widest of them, so that it
 // holds every L0 row of its range.
 Compaction PickLevel0(const Version& version) {
-  auto range = DyadicRange::Of(Position{DeepestLevel0Range(version)} << (64 - kFanoutBits),
-                               kFanoutBits);
+  auto range =
+      DyadicRange::Of(Position{DeepestLevel0Range(version)} << (64 - kFanoutBits), kFanoutBits);
   for (const auto& table : version.level(0)) {
     if (table->info().range.Contains(range)) range = table->info().range;
   }

@@ -14,9 +14,8 @@ std::shared_ptr<Table> ReleasedOn(Executor* executor, std::shared_ptr<Table> tab
 }
 
 Version::Version(std::array<Tables, kLevelCount> levels) : levels_(std::move(levels)) {
-  std::sort(levels_[0].begin(), levels_[0].end(), [](const auto& a, const auto& b) {
-    return a->info().number > b->info().number;
-  });
+  std::sort(levels_[0].begin(), levels_[0].end(),
+            [](const auto& a, const auto& b) { return a->info().number > b->info().number; });
   for (uint32_t i = 0; i < levels_[0].size(); ++i) {
     for (size_t range = 0; range < level0_covering_.size(); ++range) {
       const auto covered = DyadicRange::Of(Position{range} << (64 - kFanoutBits), kFanoutBits);

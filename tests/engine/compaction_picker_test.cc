@@ -21,7 +21,8 @@ class Tables {
       // Keys whose position is what the test wants do not exist: the table keeps what it is given,
       // and is not read back by key here.
       const std::string key = KeyAt(position);
-      REQUIRE(writer.Add({secret_.Of(key), key, std::string_view("twenty bytes of value", 20)}).has_value());
+      REQUIRE(writer.Add({secret_.Of(key), key, std::string_view("twenty bytes of value", 20)})
+                  .has_value());
     }
     REQUIRE(writer.Finish().has_value());
     writer.Release();
