@@ -49,24 +49,37 @@ bool Store::IsInNewer(const Tree& tree, const TreeMemtable& memtable,
 std::optional<Position> Store::HandOverRows(const Tree& tree, const TreeMemtable& memtable,
                                             Position from) {
   if (tree.dropped) return std::nullopt;
+  std::vector<const Memtable::Entry*> entries;
+  entries.reserve(kHandOverRows);
   Memtable::Cursor cursor(memtable.rows);
-  cursor.Seek(from);
-  for (size_t i = 0; cursor.Valid(); ++i, cursor.Next()) {
-    const Memtable::Entry& entry = cursor.entry();
-    // Rows that share a position stay in one batch, since the next one begins at a position.
-    if (i >= kHandOverRows && entry.position() != from) return entry.position();
-    from = entry.position();
-    if (!entry.read() && row_cache_.is_full()) continue;
+  // Rows that share a position stay in one batch, since the next one begins at a position.
+  for (cursor.Seek(from); cursor.Valid(); cursor.Next()) {
+    if (entries.size() >= kHandOverRows && cursor.row().position != entries.back()->position())
+      break;
+    entries.push_back(&cursor.entry());
+  }
+  // Each row means two cache misses in the row cache and in the active memtable: all at once.
+  for (const Memtable::Entry* entry : entries) {
+    row_cache_.PrefetchBucket(tree.id, entry->position());
+    if (tree.active != nullptr) tree.active->rows.PrefetchBucket(entry->position());
+  }
+  for (const Memtable::Entry* entry : entries) {
+    row_cache_.PrefetchRow(tree.id, entry->position());
+    if (tree.active != nullptr) tree.active->rows.PrefetchEntry(entry->position());
+  }
+  for (const Memtable::Entry* entry : entries) {
+    if (!entry->read() && row_cache_.is_full()) continue;
     // Only the newest memtable's row may be cached: a newer one hides this one now, but would
     // leave it behind as a stale row when it is flushed in its turn.
-    if (IsInNewer(tree, memtable, entry)) continue;
-    if (entry.is_tombstone()) {
-      row_cache_.InsertAbsent(tree.id, entry.position(), entry.key());
+    if (IsInNewer(tree, memtable, *entry)) continue;
+    if (entry->is_tombstone()) {
+      row_cache_.InsertAbsent(tree.id, entry->position(), entry->key());
     } else {
-      row_cache_.Insert(tree.id, entry.position(), entry.key(), entry.value(), entry.type());
+      row_cache_.Insert(tree.id, entry->position(), entry->key(), entry->value(), entry->type());
     }
   }
-  return std::nullopt;
+  if (!cursor.Valid()) return std::nullopt;
+  return cursor.row().position;
 }
 
 std::vector<Work> Store::InstallFlush(const Generation& generation, std::vector<Change>& changes,

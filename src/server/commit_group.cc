@@ -47,11 +47,13 @@ void CommitGroup::CommitDurably() {
   engine_.WhenDurable(durable_group_.lsn, [this](engine::Result<void> outcome) {
     asio::post(context_, [this, outcome = std::move(outcome)] {
       if (outcome) durable_ = std::max(durable_, durable_group_.lsn);
-      Resume(durable_group_, outcome);
-      durable_group_.sessions.clear();
-      durable_group_.lsn = 0;
       sync_under_way_ = false;
-      if (!syncing_.sessions.empty()) PostCommit();
+      std::swap(durable_group_, answered_);
+      // First the disk gets its next work, then the peers their replies.
+      if (!syncing_.sessions.empty()) CommitDurably();
+      Resume(answered_, outcome);
+      answered_.sessions.clear();
+      answered_.lsn = 0;
     });
   });
 }

@@ -52,6 +52,7 @@ class CommitGroup {
   Group committing_;  // kept for its memory
   engine::Lsn durable_ = 0;
   Group durable_group_;  // of the sync that is under way
+  Group answered_;       // kept for its memory
   bool sync_under_way_ = false;
   bool posted_ = false;
   bool failed_ = false;  // and logged: the first failure is final for the engine
