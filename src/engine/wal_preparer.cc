@@ -21,7 +21,8 @@ WalPreparer::WalPreparer(const Env& env, const Options& options, uint64_t segmen
       directory_(options.directory),
       logger_(options.logger),
       segment_bytes_(std::max(segment_bytes, kWalOverheadBytes + kLogRecordHeaderBytes)),
-      next_number_(next_number) {}
+      next_number_(next_number),
+      zero_fill_(options.sync_mode == SyncMode::kAlways) {}
 
 Result<std::shared_ptr<WalSegment>> WalPreparer::MakeFirst(Lsn base) {
   return Make(segment_bytes_, base);
@@ -29,7 +30,7 @@ Result<std::shared_ptr<WalSegment>> WalPreparer::MakeFirst(Lsn base) {
 
 Result<std::shared_ptr<WalSegment>> WalPreparer::Make(uint64_t file_bytes,
                                                       std::optional<Lsn> base) {
-  WalSegmentPlan plan{directory_, next_number_, file_bytes, base, ""};
+  WalSegmentPlan plan{directory_, next_number_, file_bytes, base, "", zero_fill_};
   if (file_bytes == segment_bytes_ && !spare_.empty()) {
     plan.recycled_path = std::move(spare_.back());
     spare_.pop_back();

@@ -54,6 +54,7 @@ class WalPreparer : public std::enable_shared_from_this<WalPreparer> {
 
   // By one thread at a time: first by Wal::Open(), then on env.log.
   uint64_t next_number_;
+  const bool zero_fill_;  // of new segments: pays when each record is synced
   std::vector<std::string> spare_;
 
   std::atomic<uint64_t> next_data_bytes_{0};  // that fit into next_; 0: there is none

@@ -34,6 +34,7 @@ struct WalSegmentPlan {
   uint64_t file_bytes = 0;    // allocated; at least kWalOverheadBytes
   std::optional<Lsn> base;    // in use from the start
   std::string recycled_path;  // empty: a new file
+  bool zero_fill = false;     // a new file is written once, so that its syncs need no journal
 };
 
 // Makes the segment's file: allocated, its header durable, then its name. Blocks for two syncs. On
