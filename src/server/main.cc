@@ -24,14 +24,6 @@
 #include "server/server.h"
 #include "server/version.h"
 
-// What jemalloc reads at start. Huge pages: memtables and row cache are read at random, and on
-// small pages nearly every access misses the TLB too (GET at -P 64 is a fifth faster with them).
-// Freed memtables wait for the next ones for 30 s before the kernel gets them back, which it does
-// on a thread of the allocator's own.
-extern "C" {
-const char* malloc_conf = "thp:always,dirty_decay_ms:30000,background_thread:true";
-}
-
 namespace varve::server {
 namespace {
 
