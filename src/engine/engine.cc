@@ -27,6 +27,8 @@ void Engine::WhenDurable(Lsn lsn, std::function<void(Result<void>)> done) {
   core_->wal().WhenDurable(lsn, std::move(done));
 }
 
+Lsn Engine::log_written() const { return core_->wal().written(); }
+
 SyncMode Engine::sync_mode() const { return core_->sync_mode(); }
 uint64_t Engine::write_delay_us() const { return core_->store().write_delay_us(); }
 Stats Engine::stats() { return core_->CollectStats(); }

@@ -129,6 +129,9 @@ class Engine {
   // synced, whatever the sync mode), or has failed. Does not block.
   void WhenDurable(Lsn lsn, std::function<void(Result<void>)> done);
 
+  // How far the WAL has been written. Any thread.
+  Lsn log_written() const;
+
   SyncMode sync_mode() const;  // any thread
 
   // How long a client that writes is asked to pause now, by the debt of flush and compaction; 0
