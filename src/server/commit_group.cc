@@ -19,9 +19,8 @@ constexpr uint64_t kLoopWriteBytesMax = 8 << 20;
 void CommitGroup::Join(Session& session, engine::Lsn lsn) {
   // A write of hundreds of MB is left to the log's own thread, which syncs it along: this loop's
   // other connections do not wait for it. Those that write do, since the log has one order.
-  const bool waits_for_disk =
-      lsn != 0 && (engine_.sync_mode() == engine::SyncMode::kAlways ||
-                   lsn > engine_.log_written() + kLoopWriteBytesMax);
+  const bool waits_for_disk = lsn != 0 && (engine_.sync_mode() == engine::SyncMode::kAlways ||
+                                           lsn > engine_.log_written() + kLoopWriteBytesMax);
   Group& group = waits_for_disk ? syncing_ : gathering_;
   group.sessions.push_back(&session);
   group.lsn = std::max(group.lsn, lsn);
