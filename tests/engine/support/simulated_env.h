@@ -34,7 +34,7 @@ class SeededRandom : public Random {
 //   SimulatedEnv first(seed);
 //   auto engine = Open(first.env());  ...  first.scheduler.RunReady();
 //   SimulatedEnv second(seed, first.disk().CrashClone(seed));
-//   first.scheduler.Drop();  engine.reset();  // the old process is gone
+//   engine.reset();  // the old process ends at leisure, on its own disk; it needs its scheduler
 //   auto recovered = Open(second.env());
 class SimulatedEnv {
  public:
