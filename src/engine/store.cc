@@ -190,11 +190,14 @@ std::optional<std::optional<std::string>> Store::RandomKey(TransactionState& sta
 // ---- Writing
 
 void Store::Put(TransactionState& state, int db, std::string_view key, Value value) {
-  if (value.owner == nullptr && value.bytes.size() >= kSharedValueBytes) {
-    value.owner = std::make_shared<const std::string>(value.bytes);
-    value.bytes = *value.owner;
-  }
-  state.writes.Put(db, secret_.Of(key), key, std::move(value), ValueType::kString);
+  state.writes.Put(db, secret_.Of(key), key, WithOwner(std::move(value)), ValueType::kString);
+}
+
+Value Store::WithOwner(Value value) {
+  if (value.owner != nullptr || value.bytes.size() < kSharedValueBytes) return value;
+  value.owner = std::make_shared<const std::string>(value.bytes);
+  value.bytes = *value.owner;
+  return value;
 }
 
 Presence Store::Delete(TransactionState& state, int db, std::string_view key) {
@@ -425,64 +428,6 @@ void Store::ReplaceTree(int db, TreeId new_tree, uint64_t generation, Lsn lsn) {
   tree->dropped = true;
   drops_.push_back({generation, lsn, db, tree, new_tree});
   tree = std::make_shared<Tree>(new_tree);
-}
-
-// ---- Start
-
-void Store::AddTree(int db, std::shared_ptr<Tree> tree) { databases_[db] = std::move(tree); }
-
-Result<void> Store::Replay(uint64_t generation, std::string_view payload) {
-  if (generation != generation_ && !active_.members.empty()) Seal();
-  generation_ = generation;
-  const auto find_tree = [this](TreeId id) -> std::shared_ptr<Tree> {
-    for (const auto& tree : databases_) {
-      if (tree->id == id) return tree;
-    }
-    return nullptr;  // flushed away by a later record, and the manifest knows it already
-  };
-  WriteRecordVisitor visitor;
-  visitor.put = [&](TreeId id, Existence existence, const Row& row) -> Result<void> {
-    const std::shared_ptr<Tree> tree = find_tree(id);
-    if (tree == nullptr) return {};
-    const Position position = secret_.Of(row.key);
-    Value value{row.value, nullptr};
-    if (row.value.size() >= kSharedValueBytes) {
-      value.owner = std::make_shared<const std::string>(row.value);
-      value.bytes = *value.owner;
-    }
-    TreeMemtable& memtable = ActiveOf(tree);
-    memtable.rows.Upsert(position, row.key, value, row.type, false);
-    if (existence != Existence::kLive) {
-      ++tree->key_count;
-      ++memtable.key_count_delta;
-    }
-    if (existence == Existence::kUnknown) StartSettling(tree, tree->active, position, row.key);
-    return {};
-  };
-  visitor.remove = [&](TreeId id, const Row& row) -> Result<void> {
-    const std::shared_ptr<Tree> tree = find_tree(id);
-    if (tree == nullptr) return {};
-    TreeMemtable& memtable = ActiveOf(tree);
-    memtable.rows.Upsert(secret_.Of(row.key), row.key, {}, ValueType::kString, true);
-    --tree->key_count;
-    --memtable.key_count_delta;
-    return {};
-  };
-  visitor.new_tree = [&](int db, TreeId id) -> Result<void> {
-    if (next_number_ <= id) next_number_ = id + 1;
-    // Ids only grow: an older one than the manifest's has had its successor already.
-    if (id > databases_[db]->id) ReplaceTree(db, id, generation, 0);
-    return {};
-  };
-  return ParseWriteRecord(payload, visitor);
-}
-
-void Store::StartWriting(Wal* wal) {
-  if (!active_.members.empty() || !drops_.empty()) Seal();
-  wal_ = wal;
-  generation_ = wal_->segment_number();
-  UpdateBudgets();
-  UpdatePacing();
 }
 
 // ---- Waiting

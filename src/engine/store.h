@@ -106,7 +106,6 @@ class Store {
   void SetWriteBufferBytes(uint64_t bytes);
   uint64_t write_delay_us() const;  // any thread
   size_t loads_in_flight() const { return loads_in_flight_; }
-  size_t waiting() const { return room_waiters_.size() + settling_waiters_.size(); }
   Lsn log_end() const { return wal_->end(); }
 
  private:
@@ -147,6 +146,7 @@ class Store {
 
   // Writing.
   Outcome Fault(TransactionState& state);
+  static Value WithOwner(Value value);  // large ones are held, not copied, from here on
   Room MakeRoom(TransactionState& state, size_t payload_bytes);
   bool MakeSettlingRoom(TransactionState& state);
   void Seal();
