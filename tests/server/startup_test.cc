@@ -116,7 +116,8 @@ TEST_CASE("Unix socket: served with its permissions, and removed at the end", "[
   const TempDir dir;
   const std::string path = dir.path() + "/socket";
   ServerProcess server(VARVE_SERVER, dir.path(), {"--unixsocket", path, "--unixsocketperm", "700"});
-  REQUIRE(WaitFor([&] { return access(path.c_str(), F_OK) == 0; }));
+  // The TCP port, which ServerProcess waits for, is there before the socket has its permissions.
+  REQUIRE(WaitFor([&] { return server.log().find("Ready to accept") != std::string::npos; }));
   struct stat status {};
   REQUIRE(stat(path.c_str(), &status) == 0);
   CHECK((status.st_mode & 0777) == 0700);
