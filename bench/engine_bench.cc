@@ -163,7 +163,7 @@ class EngineStore : public Store {
                  stats.levels[level].bytes);
     }
     fmt::print("faults {}, loads {}, blocks read {}, row cache hits {}, rows {}, bytes {}\n",
-               stats.faults, stats.loads, stats.load_blocks_read, stats.row_cache_hits,
+               stats.faults, stats.loads, stats.load_blocks_read, stats.memory_hits,
                stats.row_cache_rows, stats.row_cache_bytes);
     fmt::print("flushed {} bytes, compacted {} to {}, write delay {} us, waits {}\n",
                stats.flush_bytes_written, stats.compaction_bytes_read,

@@ -242,7 +242,7 @@ void EngineSection(const InfoSource& source, Lines lines) {
       .Field("row_cache_bytes", stats.row_cache_bytes)
       .Field("row_cache_bytes_max", stats.row_cache_bytes_max)
       .Field("row_cache_rows", stats.row_cache_rows)
-      .Field("row_cache_hits", stats.row_cache_hits)
+      .Field("memory_hits", stats.memory_hits)
       .Field("row_cache_evictions", stats.row_cache_evictions)
       .Field("filter_index_bytes", stats.filter_index_bytes)
       .Field("faults", stats.faults)

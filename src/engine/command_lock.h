@@ -25,9 +25,13 @@ class CommandLock {
    public:
     explicit Background(CommandLock& lock) : lock_(lock) {}
     void lock() {
-      // Not for ever: where commands always wait, the background must get on too.
+      // Trying costs the holder nothing; to be waited for costs it a system call when it lets go.
+      // But not for ever: where commands always hold or await it, the background must get on too.
       for (int i = 0; i < kPatience; ++i) {
-        if (lock_.commands_waiting_.load(std::memory_order_relaxed) == 0) break;
+        if (lock_.commands_waiting_.load(std::memory_order_relaxed) == 0 &&
+            lock_.mutex_.try_lock()) {
+          return;
+        }
         std::this_thread::yield();
       }
       lock_.lock();
@@ -35,7 +39,7 @@ class CommandLock {
     void unlock() { lock_.unlock(); }
 
    private:
-    static constexpr int kPatience = 100;  // some 100 us, a few batches of commands
+    static constexpr int kPatience = 300;  // some 100 us, a few batches of commands
     CommandLock& lock_;
   };
   Background& background() { return background_; }

@@ -92,7 +92,7 @@ struct Stats {
   uint64_t row_cache_bytes = 0, row_cache_bytes_max = 0, row_cache_rows = 0;
   uint64_t filter_index_bytes = 0;
   // reads
-  uint64_t row_cache_hits = 0, row_cache_evictions = 0;
+  uint64_t memory_hits = 0, row_cache_evictions = 0;
   uint64_t faults = 0, loads = 0, loads_joined = 0, loads_stale = 0, load_blocks_read = 0;
   uint64_t settling_loads = 0, settling_pending = 0;
   // writes

@@ -103,7 +103,7 @@ Result<void> EngineCore::RemoveOrphans(const ManifestState& state) {
 
 Result<void> EngineCore::OpenTrees(const ManifestState& state) {
   for (int db = 0; db < kDatabaseCount; ++db) {
-    auto tree = std::make_shared<Tree>(state.databases[db]);
+    auto tree = std::make_shared<Tree>(state.databases[db], env_.background);
     const auto known = state.trees.find(tree->id);
     if (known != state.trees.end()) {
       std::array<Version::Tables, kLevelCount> levels;

@@ -99,11 +99,14 @@ void Maintenance::ScheduleTrim() {
 
 Task<bool> Maintenance::Trim() {
   ++pending_;
-  for (bool within_budget = false; !within_budget && !stopping_;) {
+  Store::Trimmed trimmed{false, false};
+  while (!stopping_) {
+    Segment::Pointer spare = trimmed.wants_spare ? Segment::NewPopulated() : nullptr;
     {
       std::lock_guard lock(store_.mutex().background());
-      within_budget = store_.TrimRowCache();
+      trimmed = store_.TrimRowMemory(std::move(spare));
     }
+    if (trimmed.done) break;  // at once: the next ScheduleTrim() must find it done
     co_await Yield{*env_.background};
   }
   --pending_;
@@ -267,21 +270,9 @@ Task<Result<void>> Maintenance::WriteMemtable(const TreeMemtable& memtable, Rang
   CO_TRY(writer.Finish());
   if (writer.row_count() != memtable.rows.row_count()) {
     co_return Fail(Errc::kCorruption, "flush of generation {}: {} rows written of {}",
-                   memtable.generation, writer.row_count(), memtable.rows.row_count());
+                   memtable.rows.generation(), writer.row_count(), memtable.rows.row_count());
   }
   co_return Result<void>();
-}
-
-Task<bool> Maintenance::HandOver(const Tree& tree, const TreeMemtable& memtable) {
-  std::optional<Position> from = 0;
-  while (from && !stopping_) {
-    {
-      std::lock_guard lock(store_.mutex().background());
-      from = store_.HandOverRows(tree, memtable, *from);
-    }
-    co_await Yield{*env_.background};
-  }
-  co_return true;
 }
 
 Task<Result<void>> Maintenance::Flush(std::shared_ptr<Generation> generation) {
@@ -305,7 +296,6 @@ Task<Result<void>> Maintenance::Flush(std::shared_ptr<Generation> generation) {
     if (member.first->drop_persisted) continue;
     const Result<void> written = co_await WriteMemtable(*member.second, *writers.back());
     if (!written) co_return Fail(written.error());
-    co_await HandOver(*member.first, *member.second);
   }
   if (stopping_) co_return Stopped();
 

@@ -51,7 +51,6 @@ class Maintenance {
   Task<bool> CompactAll();
   Task<Result<void>> Flush(std::shared_ptr<Generation> generation);
   Task<Result<void>> WriteMemtable(const TreeMemtable& memtable, RangeWriter& writer);
-  Task<bool> HandOver(const Tree& tree, const TreeMemtable& memtable);
   Task<Result<void>> Compact(std::shared_ptr<Tree> tree, std::shared_ptr<const Version> version,
                              Compaction compaction);
   Task<Result<void>> Merge(const Version& version, const Compaction& compaction,

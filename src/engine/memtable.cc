@@ -1,212 +1,97 @@
 #include "engine/memtable.h"
 
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <bit>
-#include <cstring>
-#include <limits>
-#include <new>
-
-#include "engine/invariant.h"
+#include <utility>
+#include <vector>
 
 namespace varve::engine {
-
-// A value that is shared with others, and the bytes of it that count.
-struct Memtable::OwnedValue {
-  const char* data = nullptr;
-  std::shared_ptr<const std::string> owner;
-};
-
 namespace {
 
-constexpr size_t kPageBytes = 4096;
-// From this size on the buckets ask for huge pages, since nearly every access would miss the TLB:
-// 4 M rows are read in three quarters of the time. Small ones do without: a memtable of a few rows
-// (one for each database in use) should not take 2 MiB.
-constexpr size_t kHugePageBytes = 2 << 20;
-constexpr size_t kHugePagesFrom = 16 << 20;
-// Rows of about 100 bytes: one to a bucket when the memtable is full. A bucket takes 8 bytes.
-constexpr size_t kBytesPerBucket = 128;
-constexpr size_t kBucketsMin = 1 << 9;   // one page
-constexpr size_t kBucketsMax = 1 << 26;  // 512 MiB of buckets, for 8 GiB of rows
-// How far ahead of a cursor entries are fetched into the CPU's cache: the walk of one row takes a
-// fraction of a cache miss.
-constexpr size_t kCursorPrefetchBuckets = 32;
+// Rows are sorted in parts of about this many: small enough for the CPU's nearest cache.
+constexpr size_t kPartRows = 1024;
+constexpr int kPartBitsMax = 16;
+// How far ahead of the cursor rows are fetched into the CPU's cache.
+constexpr size_t kPrefetchRows = 16;
 
-size_t BucketCountFor(size_t expected_bytes) {
-  return std::bit_ceil(std::clamp(expected_bytes / kBytesPerBucket, kBucketsMin, kBucketsMax));
+struct Place {
+  Position position;
+  const MemoryRow* row;
+};
+
+bool Less(const Place& a, const Place& b) {
+  return a.position != b.position ? a.position < b.position : a.row->key() < b.row->key();
 }
 
-void* MapZeroPages(size_t bytes) {
-  void* pages = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (pages == MAP_FAILED) throw std::bad_alloc();
-  if (bytes >= kHugePagesFrom) ::madvise(pages, bytes, MADV_HUGEPAGE);  // a hint
-  return pages;
-}
+class SortedCursor final : public RowCursor {
+ public:
+  explicit SortedCursor(std::vector<Place> places)
+      : places_(std::move(places)), index_(places_.size()) {}
 
-// What holding on to `owner` keeps in memory.
-size_t OwnerBytes(const std::shared_ptr<const std::string>& owner) {
-  return owner == nullptr ? 0 : owner->capacity() + sizeof(std::string);
+  void Seek(Position position) override {
+    const auto found = std::lower_bound(
+        places_.begin(), places_.end(), position,
+        [](const Place& place, Position wanted) { return place.position < wanted; });
+    index_ = static_cast<size_t>(found - places_.begin());
+    LoadRow();
+  }
+  void Next() override {
+    ++index_;
+    LoadRow();
+  }
+  bool Valid() const override { return index_ < places_.size(); }
+  const Row& row() const override { return row_; }
+  const Result<void>& status() const override { return status_; }  // never an error
+
+ private:
+  void LoadRow() {
+    if (!Valid()) return;
+    if (index_ + kPrefetchRows < places_.size()) {
+      const char* ahead = reinterpret_cast<const char*>(places_[index_ + kPrefetchRows].row);
+      __builtin_prefetch(ahead);
+      __builtin_prefetch(ahead + 64);
+      __builtin_prefetch(ahead + 128);
+    }
+    row_ = places_[index_].row->row();
+  }
+
+  const std::vector<Place> places_;
+  size_t index_;
+  Row row_;
+  Result<void> status_;
+};
+
+// Dealt out by the top bits of the position first, which are as even as a hash.
+std::vector<Place> Sorted(const std::vector<Place>& rows) {
+  const int bits =
+      std::min(static_cast<int>(std::bit_width(rows.size() / kPartRows)), kPartBitsMax);
+  const auto part_of = [bits](Position position) {
+    return bits == 0 ? size_t{0} : static_cast<size_t>(position >> (64 - bits));
+  };
+  std::vector<size_t> ends((size_t{1} << bits) + 1);
+  for (const Place& place : rows) ++ends[part_of(place.position) + 1];
+  for (size_t i = 1; i < ends.size(); ++i) ends[i] += ends[i - 1];
+  std::vector<size_t> next(ends.begin(), ends.end() - 1);
+  std::vector<Place> sorted(rows.size());
+  for (const Place& place : rows) sorted[next[part_of(place.position)]++] = place;
+  for (size_t i = 0; i + 1 < ends.size(); ++i) {
+    std::sort(sorted.begin() + static_cast<ptrdiff_t>(ends[i]),
+              sorted.begin() + static_cast<ptrdiff_t>(ends[i + 1]), Less);
+  }
+  return sorted;
 }
 
 }  // namespace
 
-static_assert(sizeof(Memtable::Entry) == 32);
-
-Memtable::Memtable(size_t expected_bytes)
-    : bucket_count_(BucketCountFor(expected_bytes)),
-      bucket_shift_(64 - std::countr_zero(bucket_count_)),
-      buckets_(static_cast<Entry**>(MapZeroPages(bucket_count_ * sizeof(Entry*)))) {}
-
-Memtable::~Memtable() {
-  for (OwnedValue* owned : owned_) std::destroy_at(owned);
-  ::munmap(buckets_, bucket_count_ * sizeof(Entry*));
-}
-
-char* Memtable::Entry::key_data() const {
-  return payload() + (has_owned_value_ ? sizeof(OwnedValue) : 0);
-}
-
-Memtable::OwnedValue& Memtable::Entry::owned() const {
-  return *std::launder(reinterpret_cast<OwnedValue*>(payload()));
-}
-
-std::string_view Memtable::Entry::key() const { return {key_data(), key_bytes_}; }
-
-std::string_view Memtable::Entry::value_bytes() const {
-  return {has_owned_value_ ? owned().data : payload() + key_bytes_, value_bytes_};
-}
-
-Value Memtable::Entry::value() const {
-  if (!has_owned_value_) return {value_bytes(), nullptr};
-  return {value_bytes(), owned().owner};
-}
-
-const Memtable::Entry* Memtable::Find(Position position, std::string_view key) const {
-  for (const Entry* entry = BucketOf(position); entry != nullptr; entry = entry->next_) {
-    if (entry->position_ < position) continue;
-    if (entry->position_ > position) break;
-    if (entry->key() == key) return entry;
-  }
-  return nullptr;
-}
-
-Memtable::Upserted Memtable::Upsert(Position position, std::string_view key, const Value& value,
-                                    ValueType type, bool is_tombstone) {
-  INVARIANT(key.size() <= std::numeric_limits<uint32_t>::max());
-  INVARIANT(value.bytes.size() <= std::numeric_limits<uint32_t>::max());
-  Entry** link = &BucketOf(position);
-  bool found = false;
-  for (; *link != nullptr; link = &(*link)->next_) {
-    const Entry& entry = **link;
-    if (entry.position_ < position) continue;
-    if (entry.position_ > position) break;
-    const int order = entry.key().compare(key);
-    found = order == 0;
-    if (order >= 0) break;
-  }
-  Previous previous = Previous::kNone;
-  if (found) {
-    previous = (*link)->is_tombstone_ ? Previous::kTombstone : Previous::kLive;
-    Overwrite(link, value);
-  } else {
-    Entry* entry = NewEntry(position, key, value, value.bytes.size());
-    entry->next_ = *link;
-    *link = entry;
-    ++row_count_;
-  }
-  Entry* entry = *link;
-  entry->type_ = type;
-  entry->is_tombstone_ = is_tombstone;
-  return {previous, entry};
-}
-
-// `value` may be a view of the value that it overwrites: nothing of the old one is let go of before
-// the new one is in its place.
-void Memtable::Overwrite(Entry** link, const Value& value) {
-  Entry* entry = *link;
-  const size_t size = value.bytes.size();
-  if (entry->has_owned_value_ && (value.owner != nullptr || size == 0)) {
-    SetOwner(entry->owned(), value);
-  } else if (!entry->has_owned_value_ && value.owner == nullptr && size <= entry->value_capacity_) {
-    if (size > 0) std::memmove(entry->payload() + entry->key_bytes_, value.bytes.data(), size);
-  } else {
-    // A value that has grown may do so again: a quarter more room, or each step would leave a copy
-    // behind in the arena.
-    const size_t capacity = entry->has_owned_value_ ? size : size + size / 4;
-    Entry* replacement = NewEntry(entry->position_, entry->key(), value, capacity);
-    replacement->next_ = entry->next_;
-    replacement->SetUnsettled(entry->unsettled());
-    *link = replacement;
-    if (entry->has_owned_value_) SetOwner(entry->owned(), {});
-    return;
-  }
-  entry->value_bytes_ = static_cast<uint32_t>(size);
-  entry->SetMark(Entry::kRead, false);
-}
-
-Memtable::Entry* Memtable::NewEntry(Position position, std::string_view key, const Value& value,
-                                    size_t value_capacity) {
-  value_capacity = std::min<size_t>(value_capacity, std::numeric_limits<uint32_t>::max());
-  const bool owned = value.owner != nullptr;
-  const size_t bytes = sizeof(Entry) + key.size() + (owned ? sizeof(OwnedValue) : value_capacity);
-  Entry* entry = new (arena_.Allocate(bytes)) Entry;
-  entry->next_ = nullptr;
-  entry->position_ = position;
-  entry->key_bytes_ = static_cast<uint32_t>(key.size());
-  entry->value_bytes_ = static_cast<uint32_t>(value.bytes.size());
-  entry->value_capacity_ = owned ? 0 : static_cast<uint32_t>(value_capacity);
-  entry->has_owned_value_ = owned;
-  entry->marks_.store(0, std::memory_order_relaxed);
-  std::copy(key.begin(), key.end(), entry->key_data());
-  if (owned) {
-    owned_.push_back(new (entry->payload()) OwnedValue);
-    SetOwner(entry->owned(), value);
-  } else {
-    std::copy(value.bytes.begin(), value.bytes.end(), entry->payload() + key.size());
-  }
-  return entry;
-}
-
-void Memtable::SetOwner(OwnedValue& owned, const Value& value) {
-  owned_bytes_ += OwnerBytes(value.owner);
-  owned_bytes_ -= OwnerBytes(owned.owner);
-  owned.data = value.owner == nullptr ? nullptr : value.bytes.data();
-  owned.owner = value.owner;
-}
-
-size_t Memtable::memory_bytes() const {
-  const size_t bucket_bytes = bucket_count_ * sizeof(Entry*);
-  const size_t page_bytes = bucket_bytes >= kHugePagesFrom ? kHugePageBytes : kPageBytes;
-  return arena_.used_bytes() + owned_bytes_ + owned_.capacity() * sizeof(owned_[0]) +
-         std::min(bucket_bytes, row_count_ * page_bytes);
-}
-
-std::unique_ptr<RowCursor> Memtable::NewCursor() const { return std::make_unique<Cursor>(*this); }
-
-void Memtable::Cursor::Seek(Position position) {
-  bucket_ = position >> memtable_.bucket_shift_;
-  entry_ = memtable_.buckets_[bucket_];
-  while (entry_ != nullptr && entry_->position_ < position) entry_ = entry_->next_;
-  LoadRow();
-}
-
-void Memtable::Cursor::Next() {
-  entry_ = entry_->next_;
-  LoadRow();
-}
-
-void Memtable::Cursor::LoadRow() {
-  while (entry_ == nullptr) {
-    if (++bucket_ >= memtable_.bucket_count_) return;
-    if (bucket_ + kCursorPrefetchBuckets < memtable_.bucket_count_) {
-      __builtin_prefetch(memtable_.buckets_[bucket_ + kCursorPrefetchBuckets]);
+std::unique_ptr<RowCursor> Memtable::NewCursor() const {
+  std::vector<Place> rows;
+  rows.reserve(row_count_);
+  for (const Segment::Pointer& segment : segments_.segments()) {
+    for (MemoryRow* row = segment->first(); row != nullptr; row = segment->After(row)) {
+      if (!row->is_replaced()) rows.push_back({row->position(), row});
     }
-    entry_ = memtable_.buckets_[bucket_];
   }
-  row_ = entry_->row();
+  return std::make_unique<SortedCursor>(Sorted(rows));
 }
 
 }  // namespace varve::engine

@@ -49,17 +49,8 @@ class RangeCursor final : public RowCursor {
 
 // All that may hold rows of the range, newest first.
 std::vector<std::unique_ptr<RowCursor>> Sources(const ScanRange& range) {
-  const Tree& tree = *range.request().tree;
-  std::vector<std::shared_ptr<TreeMemtable>> memtables;
-  if (tree.active != nullptr) memtables.push_back(tree.active);
-  memtables.insert(memtables.end(), tree.sealed.begin(), tree.sealed.end());
-  for (const auto& pinned : range.request().memtables) {
-    if (std::find(memtables.begin(), memtables.end(), pinned) == memtables.end()) {
-      memtables.push_back(pinned);  // flushed since: older than all that the tree has now
-    }
-  }
   std::vector<std::unique_ptr<RowCursor>> sources;
-  for (const auto& memtable : memtables) sources.push_back(memtable->rows.NewCursor());
+  sources.push_back(std::make_unique<RowTable::Cursor>(range.request().tree->rows->table));
   sources.push_back(std::make_unique<RangeCursor>(range));
   return sources;
 }

@@ -13,19 +13,17 @@
 namespace varve::engine {
 
 // What the tables of a tree have between two positions: loaded outside the lock for a SCAN, then
-// merged with what the memtables have, under it. Keys only. Constant once it is loaded.
+// merged with the rows in memory, under it. Keys only. Constant once it is loaded.
 //
-// The request holds on to the version and to the memtables of its moment. Rows that were written
-// later are in newer memtables, so the merge (newest first: the tree's memtables of now, those of
-// then that have been flushed since, this range) is right as long as nothing newer than the
-// request's memtables has been flushed: IsCurrent().
+// The request holds on to the version of its moment. What was not in it is in memory, and so is all
+// that was written since, so the merge (rows in memory first, then this range) sees everything as
+// long as no row that is newer than the version has been evicted: IsCurrent().
 class ScanRange {
  public:
   struct Request {
     std::shared_ptr<Tree> tree;
     std::shared_ptr<const Version> version;
-    std::vector<std::shared_ptr<TreeMemtable>> memtables;  // newest first
-    uint64_t newest_generation;                            // that the memtables may belong to
+    uint64_t flushed_generation;  // this and all older ones are in the version
     Position begin;
     size_t row_count;  // about so many rows are wanted
   };
@@ -52,7 +50,9 @@ class ScanRange {
     return std::string_view(key_bytes_).substr(key.offset, key.size);
   }
   // Under the command lock: whether the merge described above sees everything.
-  bool IsCurrent() const { return request_.tree->flushed_generation <= request_.newest_generation; }
+  bool IsCurrent() const {
+    return request_.tree->rows->evicted_generation <= request_.flushed_generation;
+  }
 
  private:
   explicit ScanRange(Request request) : request_(std::move(request)) {}

@@ -20,24 +20,13 @@ Store::Store(const Env& env, const Options& options, const PositionSecret& secre
     : env_(env),
       options_(options),
       secret_(secret),
-      row_cache_(options.memory_bytes_max),
+      memory_(options.memory_bytes_max),
       memory_bytes_max_(options.memory_bytes_max),
       write_buffer_bytes_(options.write_buffer_bytes) {
   limits_.table_bytes = std::max<uint64_t>(options.write_buffer_bytes / 2, 64 * 1024);
 }
 
 // ---- Reading
-
-const Memtable::Entry* Store::FindInMemtables(const Tree& tree, Position position,
-                                              std::string_view key) const {
-  if (tree.active != nullptr) {
-    if (const Memtable::Entry* entry = tree.active->rows.Find(position, key)) return entry;
-  }
-  for (const auto& memtable : tree.sealed) {
-    if (const Memtable::Entry* entry = memtable->rows.Find(position, key)) return entry;
-  }
-  return nullptr;
-}
 
 bool Store::TablesMayHold(const Tree& tree, Position position) const {
   bool may_hold = false;
@@ -60,12 +49,9 @@ Lookup Store::Get(TransactionState& state, int db, std::string_view key) {
       break;
   }
   const Tree& tree = *databases_[db];
-  if (const Memtable::Entry* entry = FindInMemtables(tree, position, key)) {
-    if (entry->is_tombstone()) return {};
-    entry->MarkRead();
-    return {Presence::kPresent, entry->type(), entry->value()};
-  }
-  if (const RowCache::Row* row = row_cache_.Find(tree.id, position, key)) {
+  if (const MemoryRow* row = tree.rows->table.Find(position, key)) {
+    row->MarkVisited();
+    ++counters_.memory_hits;
     if (row->is_absent()) return {};
     return {Presence::kPresent, row->type(), row->value()};
   }
@@ -93,29 +79,20 @@ void Store::Prefetch(TransactionState& state, int db, std::string_view key) {
   if (!state.needs_something() || state.misses.size() >= kLookAheadMax) return;
   const Position position = secret_.Of(key);
   const std::shared_ptr<Tree>& tree = databases_[db];
-  if (FindInMemtables(*tree, position, key) != nullptr) return;
-  if (row_cache_.Peek(tree->id, position, key) != nullptr) return;
+  if (tree->rows->table.Find(position, key) != nullptr) return;
   if (TablesMayHold(*tree, position)) state.misses.push_back({tree, position, std::string(key)});
 }
 
 void Store::Warm(int db, std::span<const std::string_view> keys) const {
-  const Tree& tree = *databases_[db];
+  const RowTable& table = databases_[db]->rows->table;
   std::array<Position, kWarmKeysMax> positions;
   const size_t count = std::min(keys.size(), kWarmKeysMax);
-  const auto for_each_memtable = [&](auto&& visit) {
-    if (tree.active != nullptr) visit(tree.active->rows);
-    for (const std::shared_ptr<TreeMemtable>& sealed : tree.sealed) visit(sealed->rows);
-  };
   for (size_t i = 0; i < count; ++i) {
     positions[i] = secret_.Of(keys[i]);
-    for_each_memtable([&](const Memtable& rows) { rows.PrefetchBucket(positions[i]); });
-    row_cache_.PrefetchBucket(tree.id, positions[i]);
+    table.PrefetchBucket(positions[i]);
   }
   // By now the first buckets have come; each leads to a row, which is another miss.
-  for (size_t i = 0; i < count; ++i) {
-    for_each_memtable([&](const Memtable& rows) { rows.PrefetchEntry(positions[i]); });
-    row_cache_.PrefetchRow(tree.id, positions[i]);
-  }
+  for (size_t i = 0; i < count; ++i) table.PrefetchRow(positions[i]);
 }
 
 std::optional<uint64_t> Store::KeyCount(TransactionState& state, int db) {
@@ -151,10 +128,7 @@ std::optional<ScanPage> Store::Scan(TransactionState& state, int db, ScanToken f
       state.refusal = state.range_failure;
       return std::nullopt;
     }
-    ScanRange::Request request{tree, tree->version, tree->sealed, generation_, begin, count};
-    if (tree->active != nullptr) {
-      request.memtables.insert(request.memtables.begin(), tree->active);
-    }
+    ScanRange::Request request{tree, tree->version, tree->flushed_generation, begin, count};
     if (!tree->version->empty()) {
       state.range_misses.push_back(std::move(request));
       return std::nullopt;
@@ -225,6 +199,7 @@ Outcome Store::Commit(TransactionState& state) {
           record_.Clear();
           for (const WriteSet::Write& write : state.writes.writes()) Apply(write);
           wal_->Append(record_.Finish());
+          if (memory_.wants_spare()) StartTrimming();
           if (is_paced_.load(std::memory_order_relaxed)) PayForWrite(payload_bytes);
           break;
         case Room::kWait:
@@ -302,8 +277,7 @@ bool Store::MakeSettlingRoom(TransactionState& state) {
   for (const WriteSet::Write& write : state.writes.writes()) {
     if (write.kind != WriteSet::Kind::kPut || state.writes.clears(write.db)) continue;
     const Tree& tree = *databases_[write.db];
-    if (FindInMemtables(tree, write.position, write.key) != nullptr ||
-        row_cache_.Peek(tree.id, write.position, write.key) != nullptr ||
+    if (tree.rows->table.Find(write.position, write.key) != nullptr ||
         !TablesMayHold(tree, write.position)) {
       continue;
     }
@@ -319,10 +293,7 @@ bool Store::MakeSettlingRoom(TransactionState& state) {
 void Store::Seal() {
   auto generation = std::make_shared<Generation>(std::move(active_));
   generation->number = generation_;
-  for (const auto& [tree, memtable] : generation->members) {
-    tree->active = nullptr;
-    tree->sealed.insert(tree->sealed.begin(), memtable);
-  }
+  for (const auto& member : generation->members) member.first->active = nullptr;
   sealed_.push_back(std::move(generation));
   active_ = Generation{};
   if (wal_ != nullptr) generation_ = wal_->Rotate();
@@ -333,7 +304,7 @@ void Store::Seal() {
 
 TreeMemtable& Store::ActiveOf(const std::shared_ptr<Tree>& tree) {
   if (tree->active == nullptr) {
-    tree->active = std::make_shared<TreeMemtable>(generation_, write_buffer_bytes_);
+    tree->active = std::make_shared<TreeMemtable>(generation_);
     active_.members.emplace_back(tree, tree->active);
   }
   return *tree->active;
@@ -369,12 +340,17 @@ void Store::Apply(const WriteSet::Write& write) {
 
 void Store::ApplyPut(const std::shared_ptr<Tree>& tree, const Row& row, const Value& value) {
   TreeMemtable& memtable = ActiveOf(tree);
-  const Memtable::Upserted upserted =
-      memtable.rows.Upsert(row.position, row.key, value, row.type, false);
-  Existence existence = Existence::kLive;
-  if (upserted.previous == Memtable::Previous::kTombstone) existence = Existence::kAbsent;
-  if (upserted.previous == Memtable::Previous::kNone) {
-    existence = SupersedeBeneath(*tree, row.position, row.key);
+  Existence existence = Existence::kUnknown;
+  switch (Write(*tree, row, value)) {
+    case RowMemory::Known::kLive:
+      existence = Existence::kLive;
+      break;
+    case RowMemory::Known::kAbsent:
+      existence = Existence::kAbsent;
+      break;
+    case RowMemory::Known::kNothing:
+      if (!TablesMayHold(*tree, row.position)) existence = Existence::kAbsent;
+      break;
   }
   if (existence != Existence::kLive) {
     ++tree->key_count;
@@ -389,45 +365,34 @@ void Store::ApplyPut(const std::shared_ptr<Tree>& tree, const Row& row, const Va
 void Store::ApplyDelete(const std::shared_ptr<Tree>& tree, Position position,
                         std::string_view key) {
   TreeMemtable& memtable = ActiveOf(tree);
-  memtable.rows.Upsert(position, key, {}, ValueType::kString, true);
-  (void)SupersedeBeneath(*tree, position, key);  // it was live: Delete() has looked
+  const Row tombstone{position, key, {}, ValueType::kString, true};
+  (void)Write(*tree, tombstone, {});  // it was live: Delete() has looked
   --tree->key_count;
   --memtable.key_count_delta;
-  record_.Delete(tree->id, {position, key, {}, ValueType::kString, true});
+  record_.Delete(tree->id, tombstone);
 }
 
-// Whether the key is live beneath the active memtable, as far as memory can tell. It is about to be
-// written there, which makes what is cached of it, and what is being loaded, a thing of the past.
-Existence Store::SupersedeBeneath(const Tree& tree, Position position, std::string_view key) {
-  if (!loads_.empty()) [[unlikely]] {
-    const auto load = loads_.find(LoadKey{tree.id, position, std::string(key)});
+// Into the active memtable, in the place of what memory knew of the key: it says what that was.
+RowMemory::Known Store::Write(Tree& tree, const Row& row, const Value& value) {
+  const RowMemory::Known known = memory_.Write(*tree.rows, tree.active->rows, row.position, row.key,
+                                               value, row.type, row.is_tombstone);
+  // Memory knew nothing, so the key may be on its way from the tables: a thing of the past now.
+  if (known == RowMemory::Known::kNothing && !loads_.empty()) [[unlikely]] {
+    const auto load = loads_.find(LoadKey{tree.id, row.position, std::string(row.key)});
     if (load != loads_.end()) {
       load->second->stale = true;
       loads_.erase(load);
     }
   }
-  const RowCache::Known cached = row_cache_.Erase(tree.id, position, key);
-  for (const auto& memtable : tree.sealed) {
-    if (const Memtable::Entry* entry = memtable->rows.Find(position, key)) {
-      return entry->is_tombstone() ? Existence::kAbsent : Existence::kLive;
-    }
-  }
-  switch (cached) {
-    case RowCache::Known::kLive:
-      return Existence::kLive;
-    case RowCache::Known::kAbsent:
-      return Existence::kAbsent;
-    case RowCache::Known::kNothing:
-      break;
-  }
-  return TablesMayHold(tree, position) ? Existence::kUnknown : Existence::kAbsent;
+  return known;
 }
 
 void Store::ReplaceTree(int db, TreeId new_tree, uint64_t generation, Lsn lsn) {
   std::shared_ptr<Tree>& tree = databases_[db];
   tree->dropped = true;
+  memory_.Detach(*tree->rows);
   drops_.push_back({generation, lsn, db, tree, new_tree});
-  tree = std::make_shared<Tree>(new_tree);
+  tree = std::make_shared<Tree>(new_tree, env_.background);
 }
 
 // ---- Waiting

@@ -15,7 +15,7 @@
 #include "engine/command_lock.h"
 #include "engine/compaction_picker.h"
 #include "engine/engine.h"
-#include "engine/row_cache.h"
+#include "engine/row_memory.h"
 #include "engine/transaction_state.h"
 #include "engine/tree.h"
 #include "engine/wal.h"
@@ -23,17 +23,16 @@
 
 namespace varve::engine {
 
-// Everything that commands touch: databases, memtables, row cache, versions, and who waits for
-// what. Memory only; the I/O that it asks for runs on the executors and comes back through the
-// Land...() members. Threads: all members under the command lock, mutex(), except where said
-// otherwise.
+// Everything that commands touch: databases, the rows in memory, versions, and who waits for what.
+// Memory only; the I/O that it asks for runs on the executors and comes back through the Land...()
+// members. Threads: all members under the command lock, mutex(), except where said otherwise.
 class Store {
  public:
   // What the store asks of the background; called under the lock, must only post.
   struct Hooks {
-    std::function<void()> sealed;             // a generation waits to be flushed
-    std::function<void(Lsn)> tree_dropped;    // a FLUSHDB was logged
-    std::function<void()> cache_over_budget;  // until TrimRowCache() answers true
+    std::function<void()> sealed;           // a generation waits to be flushed
+    std::function<void(Lsn)> tree_dropped;  // a FLUSHDB was logged
+    std::function<void()> memory_to_trim;   // until TrimRowMemory() is done
   };
 
   Store(const Env& env, const Options& options, const PositionSecret& secret);
@@ -69,13 +68,12 @@ class Store {
   std::shared_ptr<Generation> OldestSealed() const;
   // The one that will be the oldest when that is flushed: the log is needed from there on.
   uint64_t GenerationBehindOldest() const;
-  // Puts rows of a memtable that is about to be flushed into the row cache, from `from` on, a few
-  // at a time: all of them while there is room, else those that were read since they were written.
-  // Returns where to go on, nothing at the end.
-  std::optional<Position> HandOverRows(const Tree& tree, const TreeMemtable& memtable,
-                                       Position from);
-  // Evicts a few rows. True: the row cache is within its budget.
-  bool TrimRowCache();
+  // Evicts a few rows, and takes in a segment that is ready to be written to.
+  struct Trimmed {
+    bool done;
+    bool wants_spare;  // one more such segment
+  };
+  Trimmed TrimRowMemory(Segment::Pointer spare);
   // A tree's next version. Only the background strand makes versions, so it makes them outside the
   // lock; what was installed before goes out with the change, to be let go of outside the lock too.
   struct Change {
@@ -118,7 +116,7 @@ class Store {
   struct LoadKeyHash {
     size_t operator()(const LoadKey& key) const { return key.position ^ key.tree; }
   };
-  // A row on its way from the tables to the row cache. A write to its key takes it out of loads_
+  // A row on its way from the tables to memory. A write to its key takes it out of loads_
   // and marks it stale: what it brings is then too old to be kept.
   struct Load {
     Miss miss;
@@ -137,10 +135,6 @@ class Store {
   enum class Room { kYes, kWait, kRefused };
 
   // Reading.
-  const Memtable::Entry* FindInMemtables(const Tree& tree, Position position,
-                                         std::string_view key) const;
-  static bool IsInNewer(const Tree& tree, const TreeMemtable& memtable,
-                        const Memtable::Entry& entry);
   bool TablesMayHold(const Tree& tree, Position position) const;
   Presence Fault(TransactionState& state, int db, Position position, std::string_view key);
 
@@ -151,7 +145,7 @@ class Store {
   bool MakeSettlingRoom(TransactionState& state);
   void Seal();
   TreeMemtable& ActiveOf(const std::shared_ptr<Tree>& tree);
-  Existence SupersedeBeneath(const Tree& tree, Position position, std::string_view key);
+  RowMemory::Known Write(Tree& tree, const Row& row, const Value& value);
   void Apply(const WriteSet::Write& write);
   void ApplyPut(const std::shared_ptr<Tree>& tree, const Row& row, const Value& value);
   void ApplyDelete(const std::shared_ptr<Tree>& tree, Position position, std::string_view key);
@@ -163,7 +157,7 @@ class Store {
   void StartLoad(const Miss& miss, TransactionState* waiter);
   void LandLoad(const std::shared_ptr<Load>& load, Result<std::optional<LoadedRow>> loaded,
                 uint64_t blocks_read);
-  const RowCache::Row* KeepLoaded(const Miss& miss, const std::optional<LoadedRow>& loaded);
+  RowMemory::Pin KeepLoaded(const Miss& miss, const std::optional<LoadedRow>& loaded);
   void StartRangeLoad(const ScanRange::Request& request, TransactionState* waiter);
   void StartSettling(const std::shared_ptr<Tree>& tree,
                      const std::shared_ptr<TreeMemtable>& memtable, Position position,
@@ -173,6 +167,7 @@ class Store {
   void TakeWaiters(std::vector<TransactionState*>& waiters, std::vector<Work>& resumed);
 
   void UpdateBudgets();
+  void StartTrimming();
   void UpdatePacing();
   void PayForWrite(uint64_t bytes);
   void NoteFlushRate(uint64_t bytes, uint64_t elapsed_us);
@@ -188,7 +183,8 @@ class Store {
   Wal* wal_ = nullptr;
   WriteRecordBuilder record_;  // of the commit that is under way
   std::array<std::shared_ptr<Tree>, kDatabaseCount> databases_;
-  RowCache row_cache_;
+  RowMemory memory_;
+  bool trimming_ = false;  // the background has been asked to
 
   uint64_t generation_ = 0;  // of the active memtables: the number of the WAL's active segment
   Generation active_;

@@ -6,10 +6,7 @@
 namespace varve::engine {
 namespace {
 
-// How many rows one hold of the lock hands over to the row cache: some 100 us.
-constexpr size_t kHandOverRows = 256;
-
-// How many rows one hold of the lock looks at when the row cache has to shrink: some 50 us.
+// How many rows one hold of the lock looks at to evict some: some 20 us.
 constexpr size_t kTrimRows = 256;
 
 // Pacing: what share of the rate at which memtables are flushed is admitted when so many are
@@ -34,62 +31,14 @@ uint64_t Store::GenerationBehindOldest() const {
   return sealed_.size() > 1 ? sealed_[1]->number : generation_;
 }
 
-bool Store::IsInNewer(const Tree& tree, const TreeMemtable& memtable,
-                      const Memtable::Entry& entry) {
-  if (tree.active != nullptr && tree.active->rows.Find(entry.position(), entry.key()) != nullptr) {
-    return true;
-  }
-  for (const auto& newer : tree.sealed) {
-    if (newer.get() == &memtable) return false;
-    if (newer->rows.Find(entry.position(), entry.key()) != nullptr) return true;
-  }
-  return false;
-}
-
-std::optional<Position> Store::HandOverRows(const Tree& tree, const TreeMemtable& memtable,
-                                            Position from) {
-  if (tree.dropped) return std::nullopt;
-  std::vector<const Memtable::Entry*> entries;
-  entries.reserve(kHandOverRows);
-  Memtable::Cursor cursor(memtable.rows);
-  // Rows that share a position stay in one batch, since the next one begins at a position.
-  for (cursor.Seek(from); cursor.Valid(); cursor.Next()) {
-    if (entries.size() >= kHandOverRows && cursor.row().position != entries.back()->position())
-      break;
-    entries.push_back(&cursor.entry());
-  }
-  // Each row means two cache misses in the row cache and in the active memtable: all at once.
-  for (const Memtable::Entry* entry : entries) {
-    row_cache_.PrefetchBucket(tree.id, entry->position());
-    if (tree.active != nullptr) tree.active->rows.PrefetchBucket(entry->position());
-  }
-  for (const Memtable::Entry* entry : entries) {
-    row_cache_.PrefetchRow(tree.id, entry->position());
-    if (tree.active != nullptr) tree.active->rows.PrefetchEntry(entry->position());
-  }
-  for (const Memtable::Entry* entry : entries) {
-    if (!entry->read() && row_cache_.is_full()) continue;
-    // Only the newest memtable's row may be cached: a newer one hides this one now, but would
-    // leave it behind as a stale row when it is flushed in its turn.
-    if (IsInNewer(tree, memtable, *entry)) continue;
-    if (entry->is_tombstone()) {
-      row_cache_.InsertAbsent(tree.id, entry->position(), entry->key());
-    } else {
-      row_cache_.Insert(tree.id, entry->position(), entry->key(), entry->value(), entry->type());
-    }
-  }
-  if (!cursor.Valid()) return std::nullopt;
-  return cursor.row().position;
-}
-
 std::vector<Work> Store::InstallFlush(const Generation& generation, std::vector<Change>& changes,
                                       uint64_t elapsed_us) {
   INVARIANT(!sealed_.empty() && sealed_.front()->number == generation.number);
   uint64_t bytes = 0;
   for (const auto& [tree, memtable] : generation.members) {
-    std::erase(tree->sealed, memtable);
     tree->flushed_generation = generation.number;
     bytes += memtable->rows.memory_bytes();
+    if (!tree->dropped) memory_.MakeClean(memtable->rows);
   }
   for (Change& change : changes) {
     std::swap(change.tree->version, change.version);
@@ -147,7 +96,7 @@ std::vector<Work> Store::RefuseWrites(Error error) {
   return resumed;
 }
 
-// The row cache gets what the others leave.
+// Clean rows get what the others leave.
 void Store::UpdateBudgets() {
   uint64_t others = std::min(write_buffer_bytes_, memory_bytes_max_ / 8);
   for (const auto& generation : sealed_) {
@@ -156,11 +105,24 @@ void Store::UpdateBudgets() {
     }
   }
   others += IndexBytes();
-  row_cache_.SetBytesMax(memory_bytes_max_ - std::min(memory_bytes_max_, others));
-  if (row_cache_.is_full() && hooks_.cache_over_budget) hooks_.cache_over_budget();
+  memory_.SetBytesMax(memory_bytes_max_ - std::min(memory_bytes_max_, others));
+  if (memory_.has_victims()) StartTrimming();
 }
 
-bool Store::TrimRowCache() { return row_cache_.EvictSome(kTrimRows); }
+void Store::StartTrimming() {
+  if (!trimming_ && hooks_.memory_to_trim) {
+    trimming_ = true;
+    hooks_.memory_to_trim();
+  }
+}
+
+Store::Trimmed Store::TrimRowMemory(Segment::Pointer spare) {
+  if (spare != nullptr) memory_.AddSpare(std::move(spare));
+  const bool evicted = memory_.EvictSome(kTrimRows);
+  const bool wants_spare = memory_.wants_spare();
+  trimming_ = !evicted || wants_spare;
+  return {!trimming_, wants_spare};
+}
 
 uint64_t Store::IndexBytes() const {
   uint64_t bytes = 0;
@@ -230,11 +192,10 @@ void Store::FillStats(Stats& stats) const {
       stats.sealed_memtable_bytes += memtable->rows.memory_bytes();
     }
   }
-  stats.row_cache_bytes = row_cache_.memory_bytes();
-  stats.row_cache_bytes_max = row_cache_.bytes_max();
-  stats.row_cache_rows = row_cache_.row_count();
-  stats.row_cache_hits = row_cache_.hits();
-  stats.row_cache_evictions = row_cache_.evictions();
+  stats.row_cache_bytes = memory_.memory_bytes();
+  stats.row_cache_bytes_max = memory_.bytes_max();
+  stats.row_cache_rows = memory_.clean_rows();
+  stats.row_cache_evictions = memory_.evictions();
   stats.filter_index_bytes = IndexBytes();
   stats.settling_pending = settling_;
   stats.write_delay_us = write_delay_us();
@@ -253,7 +214,7 @@ void Store::FillStats(Stats& stats) const {
 
 void Store::ResetStats() {
   counters_ = Stats{};
-  row_cache_.ResetStats();
+  memory_.ResetStats();
 }
 
 }  // namespace varve::engine

@@ -65,11 +65,10 @@ void Store::LandLoad(const std::shared_ptr<Load>& load, Result<std::optional<Loa
       ++counters_.loads_stale;
     } else {
       loads_.erase(LoadKey{miss.tree->id, miss.position, miss.key});
-      if (loaded) {
-        const RowCache::Row* row = KeepLoaded(miss, *loaded);
-        for (TransactionState* waiter : load->waiters)
-          waiter->pins.push_back(row_cache_.MakePin(row));
-      } else {
+      if (loaded && !miss.tree->dropped) {
+        const RowMemory::Pin pin = KeepLoaded(miss, *loaded);
+        for (TransactionState* waiter : load->waiters) waiter->pins.push_back(pin.Clone());
+      } else if (!loaded) {
         for (TransactionState* waiter : load->waiters) {
           waiter->failures.emplace_back(miss, loaded.error());
         }
@@ -80,13 +79,15 @@ void Store::LandLoad(const std::shared_ptr<Load>& load, Result<std::optional<Loa
   RunAll(resumed);
 }
 
-const RowCache::Row* Store::KeepLoaded(const Miss& miss, const std::optional<LoadedRow>& loaded) {
-  if (!loaded || loaded->row.is_tombstone) {
-    return row_cache_.InsertAbsent(miss.tree->id, miss.position, miss.key);
+RowMemory::Pin Store::KeepLoaded(const Miss& miss, const std::optional<LoadedRow>& loaded) {
+  const bool is_absent = !loaded || loaded->row.is_tombstone;
+  Value value;
+  if (!is_absent) {
+    value.bytes = loaded->row.value;
+    if (value.bytes.size() >= kSharedValueBytes) value.owner = loaded->bytes;
   }
-  Value value{loaded->row.value, nullptr};
-  if (value.bytes.size() >= kSharedValueBytes) value.owner = loaded->bytes;
-  return row_cache_.Insert(miss.tree->id, miss.position, miss.key, value, loaded->row.type);
+  return memory_.AddLoaded(miss.tree->rows, miss.position, miss.key, value,
+                           is_absent ? ValueType::kString : loaded->row.type, is_absent);
 }
 
 void Store::StartRangeLoad(const ScanRange::Request& request, TransactionState* waiter) {

@@ -19,9 +19,8 @@ Result<void> Store::Replay(uint64_t generation, std::string_view payload) {
     const std::shared_ptr<Tree> tree = find_tree(id);
     if (tree == nullptr) return {};
     const Position position = secret_.Of(row.key);
-    const Value value = WithOwner({row.value, nullptr});
     TreeMemtable& memtable = ActiveOf(tree);
-    memtable.rows.Upsert(position, row.key, value, row.type, false);
+    (void)Write(*tree, {position, row.key, {}, row.type, false}, WithOwner({row.value, nullptr}));
     if (existence != Existence::kLive) {
       ++tree->key_count;
       ++memtable.key_count_delta;
@@ -33,7 +32,7 @@ Result<void> Store::Replay(uint64_t generation, std::string_view payload) {
     const std::shared_ptr<Tree> tree = find_tree(id);
     if (tree == nullptr) return {};
     TreeMemtable& memtable = ActiveOf(tree);
-    memtable.rows.Upsert(secret_.Of(row.key), row.key, {}, ValueType::kString, true);
+    (void)Write(*tree, {secret_.Of(row.key), row.key, {}, ValueType::kString, true}, {});
     --tree->key_count;
     --memtable.key_count_delta;
     return {};

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "engine/engine.h"
-#include "engine/row_cache.h"
+#include "engine/row_memory.h"
 #include "engine/scan_range.h"
 #include "engine/tree.h"
 #include "engine/write_set.h"
@@ -34,7 +34,7 @@ struct TransactionState {
   std::optional<Error> refusal;
 
   // Of the whole command.
-  std::vector<RowCache::Pin> pins;  // rows that were loaded for it stay in the row cache
+  std::vector<RowMemory::Pin> pins;  // rows that were loaded for it stay in memory
   std::vector<std::shared_ptr<const ScanRange>> ranges;
   std::vector<std::pair<Miss, Error>> failures;  // loads that failed
   std::optional<Error> range_failure;

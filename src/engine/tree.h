@@ -6,21 +6,20 @@
 #include <utility>
 #include <vector>
 
+#include "engine/env.h"
 #include "engine/manifest.h"
-#include "engine/memtable.h"
+#include "engine/row_memory.h"
 #include "engine/version.h"
 #include "engine/wal.h"
 
 namespace varve::engine {
 
-// The rows that one tree got while one WAL segment was active.
+// The rows that one tree got while one WAL segment was active, and what they mean for its keys.
 // Threads: under the command lock, until it is sealed; then its rows are constant and anyone who
 // holds it may read them, and the counts below stay under the lock.
 struct TreeMemtable {
-  TreeMemtable(uint64_t generation_number, size_t expected_bytes)
-      : generation(generation_number), rows(expected_bytes) {}
+  explicit TreeMemtable(uint64_t generation) : rows(generation) {}
 
-  const uint64_t generation;
   Memtable rows;
   // By how much its writes changed the number of live keys. A blind write (one that did not know
   // whether its key existed) counts as a new key, until its settling load takes that back.
@@ -29,20 +28,29 @@ struct TreeMemtable {
 };
 
 // One log-structured merge tree: what a database holds until it is flushed (FLUSHDB), which gives
-// the database a new tree. Reads go active -> sealed -> row cache -> version.
+// the database a new tree. Reads go rows in memory -> version.
 // Threads: under the command lock, except where said otherwise.
 struct Tree {
-  explicit Tree(TreeId tree_id) : id(tree_id), version(std::make_shared<const Version>()) {}
+  // What it has in memory is given back on `background`, since that takes a while.
+  Tree(TreeId tree_id, Executor* background)
+      : id(tree_id), rows(NewRows(background)), version(std::make_shared<const Version>()) {}
 
   const TreeId id;
-  std::shared_ptr<TreeMemtable> active;               // null before its first write
-  std::vector<std::shared_ptr<TreeMemtable>> sealed;  // newest first
-  std::shared_ptr<const Version> version;             // never null
-  int64_t key_count = 0;                              // live keys, blind writes counted as new
-  uint64_t flushed_generation = 0;                    // this and all older ones are in `version`
-  std::optional<Error> count_error;                   // a settling load failed: no exact count
-  bool dropped = false;                               // a FLUSHDB took its place
-  bool drop_persisted = false;  // background strand only: the manifest says so
+  const std::shared_ptr<TreeRows> rows;    // in memory
+  std::shared_ptr<TreeMemtable> active;    // that writes go to; null before the first one
+  std::shared_ptr<const Version> version;  // never null
+  int64_t key_count = 0;                   // live keys, blind writes counted as new
+  uint64_t flushed_generation = 0;         // this and all older ones are in `version`
+  std::optional<Error> count_error;        // a settling load failed: no exact count
+  bool dropped = false;                    // a FLUSHDB took its place
+  bool drop_persisted = false;             // background strand only: the manifest says so
+
+ private:
+  static std::shared_ptr<TreeRows> NewRows(Executor* background) {
+    return {new TreeRows, [background](TreeRows* rows) {
+              background->Post([last = std::shared_ptr<TreeRows>(rows)] {});
+            }};
+  }
 };
 
 // FLUSHDB: `tree` takes the place of `dropped` in database `db`.
