@@ -136,7 +136,7 @@ Result<void> EngineCore::Close() {
     std::lock_guard lock(store_->mutex());
     resumed = store_->RefuseWrites(Error{Errc::kClosed, "the engine is closing"});
   }
-  for (Work& work : resumed) work();
+  RunAll(resumed);
   WaitUntil([&] { return maintenance_->idle(); });
   WaitUntil([&] {
     std::lock_guard lock(store_->mutex());

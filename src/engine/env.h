@@ -92,6 +92,10 @@ class Random {
 
 using Work = std::function<void()>;
 
+inline void RunAll(const std::vector<Work>& works) {
+  for (const Work& work : works) work();
+}
+
 // Runs work on threads of its own. Threads: Post from any; Post never runs the work itself and
 // never blocks. Whoever destroys an executor first sees to it that nothing needs its work: work
 // that has not started by then is dropped.

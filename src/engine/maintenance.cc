@@ -19,10 +19,6 @@ constexpr uint64_t kRetryPauseMinUs = 100'000;
 constexpr uint64_t kRetryPauseMaxUs = 5'000'000;
 constexpr uint64_t kSettlingPollUs = 500;
 
-void RunAll(const std::vector<Work>& resumed) {
-  for (const Work& work : resumed) work();
-}
-
 // Into how many dyadic parts the flush of so many bytes is cut: as many as L1 has ranges, unless
 // they would be tiny.
 int FlushRangeBits(uint64_t bytes, const CompactionLimits& limits) {

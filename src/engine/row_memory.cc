@@ -31,6 +31,12 @@ constexpr size_t kPrefetchRows = 16;
 
 RowMemory::RowMemory(uint64_t bytes_max) : bytes_max_(bytes_max) {}
 
+void RowMemory::SetBytesMax(uint64_t bytes_max) {
+  bytes_max_ = bytes_max;
+  // Smaller segments from now on: spare ones would lie there for nothing.
+  if (SegmentBytes() < Segment::kAlignment) uses_spare_ = false;
+}
+
 // ---- Segments
 
 size_t RowMemory::SegmentBytes() const {
@@ -167,9 +173,12 @@ RowMemory::Known RowMemory::Write(TreeRows& rows, Memtable& memtable, Position p
     ++memtable.row_count_;
   }
   // A sealed memtable's flush still needs it.
-  if (old.has_owned_value() && (same_memtable || segment.memtable_ == nullptr) &&
-      segment.pins_ == 0) {
-    segment.SetOwner(old, {});
+  if (old.has_owned_value() && (same_memtable || segment.memtable_ == nullptr)) {
+    if (segment.pins_ == 0) {
+      segment.SetOwner(old, {});
+    } else {
+      segment.has_dead_values_ = true;  // until they have gone
+    }
   }
   NoteDead(segment);
   return known;
@@ -199,9 +208,7 @@ void RowMemory::MakeClean(Memtable& memtable) {
     segment->memtable_ = nullptr;
     clean_rows_ += segment->live_rows_;
     small_.Move(*segment);
-    for (MemoryRow* row : segment->owned_) {
-      if (!row->is_linked()) segment->SetOwner(*row, {});
-    }
+    segment->DropDeadValues();
     NoteDead(*segment);
   }
   memtable.row_count_ = 0;
@@ -242,7 +249,8 @@ Segment* RowMemory::NextVictim() {
     return nullptr;
   };
   if (Segment* const sparse = first_unpinned(sparse_)) return sparse;
-  while (spare_.size() > kSpareMin && memory_bytes() > bytes_max_) spare_.Take(*spare_.oldest());
+  const size_t spare_min = uses_spare_ ? kSpareMin : 0;
+  while (spare_.size() > spare_min && memory_bytes() > bytes_max_) spare_.Take(*spare_.oldest());
   if (memory_bytes() <= bytes_max_) return nullptr;
   const bool small_first = main_.empty() || small_.bytes() > bytes_max_ / kSmallShare;
   Segment* const victim = first_unpinned(small_first ? small_ : main_);
@@ -318,7 +326,9 @@ RowMemory::Pin::Pin(std::shared_ptr<TreeRows> rows, MemoryRow* row)
 }
 
 RowMemory::Pin::~Pin() {
-  if (row_ != nullptr) --Segment::Of(row_).pins_;
+  if (row_ == nullptr) return;
+  Segment& segment = Segment::Of(row_);
+  if (--segment.pins_ == 0 && segment.has_dead_values_) segment.DropDeadValues();
 }
 
 }  // namespace varve::engine

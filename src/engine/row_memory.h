@@ -65,7 +65,7 @@ class RowMemory {
   // The tree is not read any more. What is clean of it goes with `rows`, and counts no more.
   void Detach(TreeRows& rows);
 
-  void SetBytesMax(uint64_t bytes_max) { bytes_max_ = bytes_max; }
+  void SetBytesMax(uint64_t bytes_max);
   // True: EvictSome() is to be called until it answers true.
   bool has_victims() const { return !sparse_.empty() || memory_bytes() > bytes_max_; }
   // True: a segment should be made ready (Segment::NewPopulated(), which may take a millisecond:

@@ -96,6 +96,13 @@ void Segment::SetOwner(MemoryRow& row, const Value& value) {
   Charge(static_cast<int64_t>(after - before));
 }
 
+void Segment::DropDeadValues() {
+  for (MemoryRow* row : owned_) {
+    if (!row->is_linked()) SetOwner(*row, {});
+  }
+  has_dead_values_ = false;
+}
+
 Segment& SegmentQueue::Add(Segment::Pointer segment) {
   Segment& added = *segment;
   INVARIANT(added.queue_ == nullptr);

@@ -41,11 +41,16 @@ class Segment {
   // As it was when it was new.
   void Reset();
 
-  bool HasRoomFor(size_t row_bytes) const { return row_bytes <= mapped_bytes_ - used_bytes_; }
+  // Never behind one larger row, where a row's address would lead to something else.
+  bool HasRoomFor(size_t row_bytes) const {
+    return used_bytes_ < kAlignment && row_bytes <= mapped_bytes_ - used_bytes_;
+  }
   // Needs room for it. `capacity`: bytes of room for the value, at least what it has.
   MemoryRow* Append(Position position, std::string_view key, const Value& value, size_t capacity,
                     ValueType type, bool is_absent);
   void SetOwner(MemoryRow& row, const Value& value);
+  // Lets go of the values with an owner of the rows that are not linked any more.
+  void DropDeadValues();
 
   // The rows as they were appended, those that count no more too: from the first one, null behind
   // the last.
@@ -90,7 +95,8 @@ class Segment {
   uint64_t live_bytes_ = 0;         // of the rows that are linked
   size_t live_rows_ = 0;
   size_t pins_ = 0;
-  size_t walked_ = 0;  // eviction has come to this offset
+  bool has_dead_values_ = false;  // of rows that were superseded under pins
+  size_t walked_ = 0;             // eviction has come to this offset
 };
 
 // Segments in an order, oldest first. Threads: as Segment.

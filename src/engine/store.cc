@@ -418,7 +418,7 @@ void Store::Wait(TransactionState& state, Work resume) {
           std::lock_guard lock(mutex_);
           TakeWaiters(room_waiters_, resumed);
         }
-        for (Work& work : resumed) work();
+        RunAll(resumed);
       });
     }
   }

@@ -27,10 +27,6 @@ Result<std::optional<LoadedRow>> FindInTables(const Version& version, Position p
   return found;
 }
 
-void RunAll(std::vector<Work>& resumed) {
-  for (Work& work : resumed) work();
-}
-
 }  // namespace
 
 void Store::StartLoad(const Miss& miss, TransactionState* waiter) {

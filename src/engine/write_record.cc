@@ -53,7 +53,7 @@ Result<void> ParseNewTree(std::string_view& head, const WriteRecordVisitor& visi
 }  // namespace
 
 void WriteRecordBuilder::Clear() {
-  head_.clear();
+  head_.resize(kVarint64BytesMax);
   record_.large_values.clear();
 }
 
@@ -83,10 +83,11 @@ void WriteRecordBuilder::NewTree(int db, TreeId tree) {
 }
 
 const WalRecord& WriteRecordBuilder::Finish() {
-  framed_.clear();
-  PutVarint64(framed_, head_.size());
-  framed_ += head_;
-  record_.head = framed_;
+  std::string size;  // so short that it takes no memory of its own
+  PutVarint64(size, head_.size() - kVarint64BytesMax);
+  const size_t begin = kVarint64BytesMax - size.size();
+  size.copy(head_.data() + begin, size.size());
+  record_.head = std::string_view(head_).substr(begin);
   return record_;
 }
 

@@ -40,8 +40,7 @@ class WriteRecordBuilder {
   const WalRecord& Finish();
 
  private:
-  std::string head_;
-  std::string framed_;  // the head's length and the head
+  std::string head_;  // behind room for its length
   WalRecord record_;
 };
 

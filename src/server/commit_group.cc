@@ -14,6 +14,8 @@ namespace {
 // What a loop writes to the log itself: a few ms.
 constexpr uint64_t kLoopWriteBytesMax = 8 << 20;
 
+constexpr size_t kAnswersAtOnce = 16;
+
 }  // namespace
 
 void CommitGroup::Join(Session& session, engine::Lsn lsn) {
@@ -42,7 +44,8 @@ void CommitGroup::Commit() {
   std::swap(gathering_, committing_);
   engine::Result<void> outcome;
   if (committing_.lsn != 0) outcome = engine_.WriteLog(committing_.lsn);
-  Resume(committing_, outcome);
+  NoteOutcome(outcome);
+  for (Session* session : committing_.sessions) session->OnCommitted(outcome);
   committing_.sessions.clear();
   committing_.lsn = 0;
 }
@@ -56,24 +59,36 @@ void CommitGroup::CommitDurably() {
   engine_.WhenDurable(durable_group_.lsn, [this](engine::Result<void> outcome) {
     asio::post(context_, [this, outcome = std::move(outcome)] {
       if (outcome) durable_ = std::max(durable_, durable_group_.lsn);
+      NoteOutcome(outcome);
       sync_under_way_ = false;
-      std::swap(durable_group_, answered_);
+      const bool answering = !answers_.empty();
+      for (Session* session : durable_group_.sessions) answers_.emplace_back(session, outcome);
+      durable_group_.sessions.clear();
+      durable_group_.lsn = 0;
       // First the disk gets its next work, then the peers their replies.
       if (!syncing_.sessions.empty()) CommitDurably();
-      Resume(answered_, outcome);
-      answered_.sessions.clear();
-      answered_.lsn = 0;
+      if (!answering) AnswerSome();
     });
   });
 }
 
-void CommitGroup::Resume(const Group& group, const engine::Result<void>& outcome) {
-  if (!outcome && !failed_) {
-    failed_ = true;
-    log_.error("Writes are refused from now on, the log can't be written: {}",
-               outcome.error().context);
+// A few at a time, with a turn for who is ready in between: so the disk gets the next writes of the
+// first ones while the others are still being answered. All at once, clients and disk would take
+// turns, each waiting for the other.
+void CommitGroup::AnswerSome() {
+  for (size_t i = 0; i < kAnswersAtOnce && !answers_.empty(); ++i) {
+    const auto [session, outcome] = std::move(answers_.front());
+    answers_.pop_front();
+    session->OnCommitted(outcome);
   }
-  for (Session* session : group.sessions) session->OnCommitted(outcome);
+  if (!answers_.empty()) asio::post(context_, [this] { AnswerSome(); });
+}
+
+void CommitGroup::NoteOutcome(const engine::Result<void>& outcome) {
+  if (outcome || failed_) return;
+  failed_ = true;
+  log_.error("Writes are refused from now on, the log can't be written: {}",
+             outcome.error().context);
 }
 
 }  // namespace varve::server

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <deque>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "engine/engine.h"
@@ -42,7 +44,8 @@ class CommitGroup {
   void PostCommit();
   void Commit();
   void CommitDurably();
-  void Resume(const Group& group, const engine::Result<void>& outcome);
+  void AnswerSome();
+  void NoteOutcome(const engine::Result<void>& outcome);
 
   engine::Engine& engine_;
   asio::io_context& context_;
@@ -52,8 +55,9 @@ class CommitGroup {
   Group committing_;  // kept for its memory
   engine::Lsn durable_ = 0;
   Group durable_group_;  // of the sync that is under way
-  Group answered_;       // kept for its memory
   bool sync_under_way_ = false;
+  // Whose sync has ended, with its outcome.
+  std::deque<std::pair<Session*, engine::Result<void>>> answers_;
   bool posted_ = false;
   bool failed_ = false;  // and logged: the first failure is final for the engine
 };
