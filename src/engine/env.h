@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "engine/error.h"
@@ -27,6 +28,8 @@ class RandomAccessFile {
   // Hints, without an error: the bytes will be read soon; will not be needed again.
   virtual void WillNeed(uint64_t offset, uint64_t size) const = 0;
   virtual void DontNeed(uint64_t offset, uint64_t size) const = 0;
+  // For a BlockReader that hands its reads to the system itself; -1: only ReadAt() reads it.
+  virtual int descriptor() const { return -1; }
 };
 
 // A file that is written. Not closed with a sync: what was not synced may be lost.
@@ -106,13 +109,42 @@ class Executor {
   virtual void PostAfter(uint64_t delay_us, Work work) = 0;
 };
 
+// Reads pieces of files, many at once, without a thread that waits for each.
+// Threads: Post() from any. Whoever destroys it first sees to it that nothing is under way.
+class BlockReader {
+ public:
+  virtual ~BlockReader() = default;
+  // Runs short work, which never blocks and may call Read(), on a thread of the reader.
+  virtual void Post(Work work) = 0;
+  // Fills `out` as RandomAccessFile::ReadAt() does, and calls `done` on a thread of the reader,
+  // maybe before it returns. Only from work that was posted, or from `done`. File and `out` stay
+  // till then.
+  virtual void Read(const RandomAccessFile& file, uint64_t offset, std::span<char> out,
+                    std::function<void(Result<void>)> done) = 0;
+};
+
+// Reads with threads that wait. Lifetime: the executor outlives it.
+class PoolBlockReader : public BlockReader {
+ public:
+  explicit PoolBlockReader(Executor* threads) : threads_(threads) {}
+  void Post(Work work) override { threads_->Post(std::move(work)); }
+  void Read(const RandomAccessFile& file, uint64_t offset, std::span<char> out,
+            std::function<void(Result<void>)> done) override {
+    done(file.ReadAt(offset, out));
+  }
+
+ private:
+  Executor* const threads_;
+};
+
 struct Env {
   FileSystem* files;
   Clock* clock;
   Random* random;
   Executor* background;  // serial (a strand): plans, merges, installs, deletes
   Executor* log;         // serial: writes and syncs the WAL, prepares its segments
-  Executor* reads;       // parallel: loads rows from tables
+  Executor* reads;       // parallel: reads that block: filters and indexes, ranges
+  BlockReader* blocks;   // reads single blocks, for rows
 };
 
 }  // namespace varve::engine

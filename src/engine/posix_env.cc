@@ -7,6 +7,8 @@
 #include <system_error>
 #include <thread>
 
+#include "engine/posix_block_reader.h"
+
 namespace varve::engine {
 
 uint64_t PosixClock::UnixMs() const {
@@ -34,9 +36,17 @@ void SystemRandom::Fill(std::span<char> out) {
   }
 }
 
-PosixEnv::PosixEnv(size_t read_threads)
-    : log_("varve-log", 1), reads_("varve-read", read_threads), env_{&files_,  &clock_,
-                                                                     &random_, &background_,
-                                                                     &log_,    &reads_} {}
+PosixEnv::PosixEnv(size_t read_threads, bool io_uring)
+    : log_("varve-log", 1),
+      reads_("varve-read", read_threads),
+      blocks_(NewBlockReader(io_uring)),
+      env_{&files_, &clock_, &random_, &background_, &log_, &reads_, blocks_.get()} {}
+
+std::unique_ptr<BlockReader> PosixEnv::NewBlockReader(bool io_uring) {
+  std::unique_ptr<BlockReader> reader = io_uring ? NewUringBlockReader() : nullptr;
+  uses_io_uring_ = reader != nullptr;
+  if (reader == nullptr) reader = std::make_unique<PoolBlockReader>(&reads_);
+  return reader;
+}
 
 }  // namespace varve::engine

@@ -117,6 +117,7 @@ class PosixRandomAccessFile : public RandomAccessFile {
   }
   uint64_t size() const override { return size_; }
   const std::string& path() const override { return path_; }
+  int descriptor() const override { return fd_.get(); }
   void WillNeed(uint64_t offset, uint64_t size) const override {
     Advise(offset, size, POSIX_FADV_WILLNEED);
   }

@@ -10,23 +10,6 @@ namespace {
 
 constexpr uint64_t kSettlingRetryUs = 100'000;
 
-// The newest row of a key in the tables of a version. Blocks: on env.reads.
-Result<std::optional<LoadedRow>> FindInTables(const Version& version, Position position,
-                                              std::string_view key, uint64_t* blocks_read) {
-  Result<std::optional<LoadedRow>> found = std::optional<LoadedRow>();
-  version.ForEachCovering(position, [&](const std::shared_ptr<Table>& table) {
-    if (Result<void> index = table->LoadIndex(); !index) {
-      found = Fail(index.error());
-      return false;
-    }
-    if (!table->MayContain(position)) return true;
-    ++*blocks_read;
-    found = table->Find(position, key);
-    return found.has_value() && !found->has_value();
-  });
-  return found;
-}
-
 }  // namespace
 
 void Store::StartLoad(const Miss& miss, TransactionState* waiter) {
@@ -40,23 +23,19 @@ void Store::StartLoad(const Miss& miss, TransactionState* waiter) {
   load = std::make_shared<Load>(Load{miss, miss.tree->version, {waiter}, false});
   ++counters_.loads;
   ++loads_in_flight_;
-  env_.reads->Post([this, load] {
-    uint64_t blocks_read = 0;
-    Result<std::optional<LoadedRow>> loaded =
-        FindInTables(*load->version, load->miss.position, load->miss.key, &blocks_read);
-    LandLoad(load, std::move(loaded), blocks_read);
-  });
+  TableLookup::Start(env_, load->version, miss.position, miss.key,
+                     [this, load](const TableLookup::Outcome& found) { LandLoad(load, found); });
 }
 
-void Store::LandLoad(const std::shared_ptr<Load>& load, Result<std::optional<LoadedRow>> loaded,
-                     uint64_t blocks_read) {
+void Store::LandLoad(const std::shared_ptr<Load>& load, const TableLookup::Outcome& found) {
   const Miss& miss = load->miss;
+  const Result<std::optional<LoadedRow>>& loaded = found.row;
   if (!loaded) options_.logger->error("read failed: {}", loaded.error().context);
   std::vector<Work> resumed;
   {
     std::lock_guard lock(mutex_);
     --loads_in_flight_;
-    counters_.load_blocks_read += blocks_read;
+    counters_.load_blocks_read += found.blocks_read;
     if (load->stale) {
       ++counters_.loads_stale;
     } else {
@@ -115,19 +94,22 @@ void Store::StartSettling(const std::shared_ptr<Tree>& tree,
   ++memtable->settling;
   ++loads_in_flight_;
   ++counters_.settling_loads;
-  env_.reads->Post([this, settling = Settling{tree, memtable, tree->version, position,
-                                              std::string(key)}] { RunSettling(settling); });
+  RunSettling({tree, memtable, tree->version, position, std::string(key)});
 }
 
 void Store::RunSettling(const Settling& settling) {
-  uint64_t blocks_read = 0;
-  const Result<std::optional<LoadedRow>> beneath =
-      FindInTables(*settling.version, settling.position, settling.key, &blocks_read);
+  TableLookup::Start(
+      env_, settling.version, settling.position, settling.key,
+      [this, settling](const TableLookup::Outcome& found) { LandSettling(settling, found); });
+}
+
+void Store::LandSettling(const Settling& settling, const TableLookup::Outcome& found) {
+  const Result<std::optional<LoadedRow>>& beneath = found.row;
   if (!beneath) options_.logger->error("counting keys failed: {}", beneath.error().context);
   std::vector<Work> resumed;
   {
     std::lock_guard lock(mutex_);
-    counters_.load_blocks_read += blocks_read;
+    counters_.load_blocks_read += found.blocks_read;
     const bool closing = write_refusal_ && write_refusal_->code == Errc::kClosed;
     if (!beneath && beneath.error().code != Errc::kCorruption && !closing) {
       // It may pass, and until it does nobody is told a number that may be wrong.

@@ -70,15 +70,26 @@ bool Table::MayContain(Position position) const {
 
 Result<std::optional<LoadedRow>> Table::Find(Position position, std::string_view key) const {
   TRY(LoadIndex());
-  const TableIndex& index = *index_.load(std::memory_order_acquire);
-  if (!index.MayContain(position)) return std::optional<LoadedRow>();
+  const std::optional<Extent> extent = ExtentOf(position);
+  if (!extent) return std::optional<LoadedRow>();
+  std::string bytes(extent->size, '\0');
+  TRY(file_->ReadAt(extent->offset, bytes));
+  return FindIn(*extent, std::move(bytes), position, key);
+}
 
-  const BlockHandle handle = index.handle(index.BlockOf(position));
-  std::string stored(handle.size + kBlockTrailerBytes, '\0');
-  TRY(file_->ReadAt(handle.offset, stored));
+std::optional<Table::Extent> Table::ExtentOf(Position position) const {
+  const TableIndex* index = index_.load(std::memory_order_acquire);
+  INVARIANT(index != nullptr);
+  if (!index->MayContain(position)) return std::nullopt;
+  const BlockHandle handle = index->handle(index->BlockOf(position));
+  return Extent{handle.offset, handle.size + kBlockTrailerBytes};
+}
+
+Result<std::optional<LoadedRow>> Table::FindIn(const Extent& extent, std::string stored,
+                                               Position position, std::string_view key) const {
   std::string scratch;
   TRY_ASSIGN(std::string_view rows,
-             DecodeBlock(stored, {path(), info_.number, handle.offset}, scratch));
+             DecodeBlock(stored, {path(), info_.number, extent.offset}, scratch));
   // Before the rows are parsed: views into a short string do not survive its move.
   const bool plain = rows.data() == stored.data();
   const auto owner = std::make_shared<const std::string>(std::move(plain ? stored : scratch));
@@ -87,7 +98,7 @@ Result<std::optional<LoadedRow>> Table::Find(Position position, std::string_view
     Row row;
     if (!ParseRow(rows, row)) {
       return Fail(Errc::kCorruption, "{}: block at {}: bad row, {} bytes from its end", path(),
-                  handle.offset, rows.size());
+                  extent.offset, rows.size());
     }
     if (row.key != key) continue;
     row.position = position;

@@ -68,6 +68,16 @@ class Table {
   // The row (or tombstone) of `key`, if the table has one. Blocks for one block read, and first
   // for LoadIndex() if need be.
   Result<std::optional<LoadedRow>> Find(Position position, std::string_view key) const;
+  // The same in steps, for who does the read: which bytes of file() they are (nothing: the table
+  // does not have the key; needs index_loaded()), and what they say.
+  struct Extent {
+    uint64_t offset;
+    size_t size;
+  };
+  std::optional<Extent> ExtentOf(Position position) const;
+  Result<std::optional<LoadedRow>> FindIn(const Extent& extent, std::string bytes,
+                                          Position position, std::string_view key) const;
+  const RandomAccessFile& file() const { return *file_; }
 
   // From now on the file is removed when the last reference to the table goes.
   void MarkObsolete() { obsolete_.store(true); }

@@ -92,6 +92,8 @@ int Serve(const CommandLine& command_line, Config& config) {
   log.info("Varve is starting: version={}, bits=64, pid={}", kVersion, getpid());
   FitClients(config, log);
   const engine::PosixEnv env;
+  log.info("Rows are read from the disk {}",
+           env.uses_io_uring() ? "through io_uring" : "by threads: io_uring can't be used here");
   Result<std::unique_ptr<engine::Engine>> engine =
       engine::Engine::Open(env.env(), {.directory = settings.dir,
                                        .logger = *opened,

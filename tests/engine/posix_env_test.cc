@@ -11,31 +11,19 @@
 #include <string>
 #include <vector>
 
+#include "engine/support/temporary_directory.h"
+
 namespace varve::engine {
 namespace {
 
-// A new empty directory, removed with what is in it.
-class TempDirectory {
- public:
-  TempDirectory() {
-    std::string name = (std::filesystem::temp_directory_path() / "varve-test-XXXXXX").string();
-    REQUIRE(::mkdtemp(name.data()) != nullptr);
-    path_ = name;
-  }
-  ~TempDirectory() { std::filesystem::remove_all(path_); }
-  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
+using testing::TemporaryDirectory;
 
 Result<void> WriteOne(WritableFile& file, uint64_t offset, std::string_view piece) {
   return file.WriteAt(offset, {&piece, 1});
 }
 
 TEST_CASE("PosixFileSystem: pieces, more than one call takes, land in order", "[engine][env]") {
-  const TempDirectory directory;
+  const TemporaryDirectory directory;
   PosixFileSystem files;
   const size_t count = GENERATE(1, 2, 63, 64, 65, 129, 3000);
   CAPTURE(count);
@@ -56,7 +44,7 @@ TEST_CASE("PosixFileSystem: pieces, more than one call takes, land in order", "[
 }
 
 TEST_CASE("PosixFileSystem: reads are whole or say where the file ended", "[engine][env]") {
-  const TempDirectory directory;
+  const TemporaryDirectory directory;
   PosixFileSystem files;
   const std::string path = directory / "f";
   REQUIRE(WriteOne(**files.Create(path), 0, "0123456789"));
@@ -74,7 +62,7 @@ TEST_CASE("PosixFileSystem: reads are whole or say where the file ended", "[engi
 }
 
 TEST_CASE("PosixFileSystem: opening keeps or truncates", "[engine][env]") {
-  const TempDirectory directory;
+  const TemporaryDirectory directory;
   PosixFileSystem files;
   const std::string path = directory / "f";
   CHECK(files.OpenForWrite(path).error().code == Errc::kNotFound);
@@ -102,7 +90,7 @@ TEST_CASE("PosixFileSystem: a full disk is told apart", "[engine][env]") {
 }
 
 TEST_CASE("PosixFileSystem: names", "[engine][env]") {
-  const TempDirectory directory;
+  const TemporaryDirectory directory;
   PosixFileSystem files;
   REQUIRE(files.CreateDirectories(directory / "a/b//c/"));
   REQUIRE(files.CreateDirectories(directory / "a/b"));
@@ -131,7 +119,7 @@ TEST_CASE("PosixFileSystem: names", "[engine][env]") {
 
 TEST_CASE("PosixFileSystem: a directory has one holder, of this process or another",
           "[engine][env]") {
-  const TempDirectory directory;
+  const TemporaryDirectory directory;
   PosixFileSystem files;
   const std::string path = directory / "LOCK";
   auto lock = *files.Lock(path);

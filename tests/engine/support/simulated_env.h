@@ -44,12 +44,15 @@ class SimulatedEnv {
         random(seed),
         disk_(std::move(disk)),
         files_(disk_.get(), &faults),
+        reads_(scheduler.parallel_executor()),
+        blocks_(reads_),
         env_{&files_,
              scheduler.clock(),
              &random,
              scheduler.serial_executor(),
              scheduler.serial_executor(),
-             scheduler.parallel_executor()} {}
+             reads_,
+             &blocks_} {}
 
   const Env& env() const { return env_; }
   MemFileSystem& disk() { return *disk_; }
@@ -61,6 +64,8 @@ class SimulatedEnv {
  private:
   const std::unique_ptr<MemFileSystem> disk_;
   FaultFileSystem files_;
+  Executor* const reads_;
+  PoolBlockReader blocks_;
   const Env env_;
 };
 

@@ -1,0 +1,67 @@
+#include "engine/table_lookup.h"
+
+#include <utility>
+
+namespace varve::engine {
+
+TableLookup::TableLookup(const Env& env, std::shared_ptr<const Version> version, Position position,
+                         std::string key, Done done)
+    : env_(env),
+      version_(std::move(version)),
+      position_(position),
+      key_(std::move(key)),
+      done_(std::move(done)) {}
+
+void TableLookup::Start(const Env& env, std::shared_ptr<const Version> version, Position position,
+                        std::string key, Done done) {
+  std::shared_ptr<TableLookup> lookup(
+      new TableLookup(env, std::move(version), position, std::move(key), std::move(done)));
+  env.blocks->Post([lookup] {
+    lookup->version_->ForEachCovering(lookup->position_, [&](const std::shared_ptr<Table>& table) {
+      lookup->tables_.push_back(table.get());
+      return true;
+    });
+    lookup->Advance();
+  });
+}
+
+void TableLookup::Advance() {
+  while (next_ < tables_.size()) {
+    const Table& table = *tables_[next_];
+    if (!table.index_loaded()) return LoadIndex();
+    const std::optional<Table::Extent> extent = table.ExtentOf(position_);
+    if (!extent) {
+      ++next_;
+      continue;
+    }
+    ++blocks_read_;
+    block_.resize(extent->size);
+    env_.blocks->Read(
+        table.file(), extent->offset, block_,
+        [self = shared_from_this(), &table, extent = *extent](const Result<void>& read) {
+          if (!read) return self->Finish(Fail(read.error()));
+          Result<std::optional<LoadedRow>> found =
+              table.FindIn(extent, std::move(self->block_), self->position_, self->key_);
+          if (!found || found->has_value()) return self->Finish(std::move(found));
+          ++self->next_;
+          self->Advance();
+        });
+    return;
+  }
+  Finish(std::optional<LoadedRow>());
+}
+
+void TableLookup::LoadIndex() {
+  env_.reads->Post([self = shared_from_this()] {
+    if (Result<void> index = self->tables_[self->next_]->LoadIndex(); !index) {
+      return self->Finish(Fail(index.error()));
+    }
+    self->env_.blocks->Post([self] { self->Advance(); });
+  });
+}
+
+void TableLookup::Finish(Result<std::optional<LoadedRow>> row) {
+  done_({std::move(row), blocks_read_});
+}
+
+}  // namespace varve::engine

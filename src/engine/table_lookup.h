@@ -1,0 +1,49 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/env.h"
+#include "engine/table.h"
+#include "engine/version.h"
+
+namespace varve::engine {
+
+// The newest row of a key in the tables of a version: one block read after the other, newest table
+// first, until one has it. No thread waits for a block.
+// Threads: Start() from any; `done` on a thread of env.blocks or env.reads.
+class TableLookup : public std::enable_shared_from_this<TableLookup> {
+ public:
+  struct Outcome {
+    Result<std::optional<LoadedRow>> row;
+    uint64_t blocks_read = 0;
+  };
+  using Done = std::function<void(Outcome)>;
+
+  // Only posts. The env outlives the lookup.
+  static void Start(const Env& env, std::shared_ptr<const Version> version, Position position,
+                    std::string key, Done done);
+
+ private:
+  TableLookup(const Env& env, std::shared_ptr<const Version> version, Position position,
+              std::string key, Done done);
+  void Advance();
+  void LoadIndex();
+  void Finish(Result<std::optional<LoadedRow>> row);
+
+  const Env& env_;
+  const std::shared_ptr<const Version> version_;
+  const Position position_;
+  const std::string key_;
+  const Done done_;
+  std::vector<const Table*> tables_;  // of the version, that cover the position, newest first
+  size_t next_ = 0;
+  std::string block_;
+  uint64_t blocks_read_ = 0;
+};
+
+}  // namespace varve::engine
