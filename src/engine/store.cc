@@ -6,7 +6,7 @@ namespace varve::engine {
 namespace {
 
 // Look-ahead for one fault: rows beyond that would only push each other out of a small cache.
-constexpr size_t kLookAheadMax = 1024;
+constexpr size_t kLookAheadMax = 128;
 
 // A record is read into memory whole by recovery, so there is a largest one.
 constexpr size_t kTransactionBytesMax = size_t{2} << 30;

@@ -16,9 +16,9 @@
 #include "engine/compaction_picker.h"
 #include "engine/engine.h"
 #include "engine/row_memory.h"
-#include "engine/table_lookup.h"
 #include "engine/transaction_state.h"
 #include "engine/tree.h"
+#include "engine/version_lookup.h"
 #include "engine/wal.h"
 #include "engine/write_record.h"
 
@@ -156,14 +156,14 @@ class Store {
 
   // Loading.
   void StartLoad(const Miss& miss, TransactionState* waiter);
-  void LandLoad(const std::shared_ptr<Load>& load, const TableLookup::Outcome& found);
+  void LandLoad(const std::shared_ptr<Load>& load, const VersionLookup::Outcome& found);
   RowMemory::Pin KeepLoaded(const Miss& miss, const std::optional<LoadedRow>& loaded);
   void StartRangeLoad(const ScanRange::Request& request, TransactionState* waiter);
   void StartSettling(const std::shared_ptr<Tree>& tree,
                      const std::shared_ptr<TreeMemtable>& memtable, Position position,
                      std::string_view key);
   void RunSettling(const Settling& settling);
-  void LandSettling(const Settling& settling, const TableLookup::Outcome& found);
+  void LandSettling(const Settling& settling, const VersionLookup::Outcome& found);
   static void Arrive(TransactionState* waiter, std::vector<Work>& resumed);
   void TakeWaiters(std::vector<TransactionState*>& waiters, std::vector<Work>& resumed);
 

@@ -23,11 +23,12 @@ void Store::StartLoad(const Miss& miss, TransactionState* waiter) {
   load = std::make_shared<Load>(Load{miss, miss.tree->version, {waiter}, false});
   ++counters_.loads;
   ++loads_in_flight_;
-  TableLookup::Start(env_, load->version, miss.position, miss.key,
-                     [this, load](const TableLookup::Outcome& found) { LandLoad(load, found); });
+  VersionLookup::Start(
+      env_, load->version, miss.position, miss.key,
+      [this, load](const VersionLookup::Outcome& found) { LandLoad(load, found); });
 }
 
-void Store::LandLoad(const std::shared_ptr<Load>& load, const TableLookup::Outcome& found) {
+void Store::LandLoad(const std::shared_ptr<Load>& load, const VersionLookup::Outcome& found) {
   const Miss& miss = load->miss;
   const Result<std::optional<LoadedRow>>& loaded = found.row;
   if (!loaded) options_.logger->error("read failed: {}", loaded.error().context);
@@ -98,12 +99,12 @@ void Store::StartSettling(const std::shared_ptr<Tree>& tree,
 }
 
 void Store::RunSettling(const Settling& settling) {
-  TableLookup::Start(
+  VersionLookup::Start(
       env_, settling.version, settling.position, settling.key,
-      [this, settling](const TableLookup::Outcome& found) { LandSettling(settling, found); });
+      [this, settling](const VersionLookup::Outcome& found) { LandSettling(settling, found); });
 }
 
-void Store::LandSettling(const Settling& settling, const TableLookup::Outcome& found) {
+void Store::LandSettling(const Settling& settling, const VersionLookup::Outcome& found) {
   const Result<std::optional<LoadedRow>>& beneath = found.row;
   if (!beneath) options_.logger->error("counting keys failed: {}", beneath.error().context);
   std::vector<Work> resumed;

@@ -16,7 +16,7 @@ namespace varve::engine {
 // The newest row of a key in the tables of a version: one block read after the other, newest table
 // first, until one has it. No thread waits for a block.
 // Threads: Start() from any; `done` on a thread of env.blocks or env.reads.
-class TableLookup : public std::enable_shared_from_this<TableLookup> {
+class VersionLookup : public std::enable_shared_from_this<VersionLookup> {
  public:
   struct Outcome {
     Result<std::optional<LoadedRow>> row;
@@ -29,8 +29,8 @@ class TableLookup : public std::enable_shared_from_this<TableLookup> {
                     std::string key, Done done);
 
  private:
-  TableLookup(const Env& env, std::shared_ptr<const Version> version, Position position,
-              std::string key, Done done);
+  VersionLookup(const Env& env, std::shared_ptr<const Version> version, Position position,
+                std::string key, Done done);
   void Advance();
   void LoadIndex();
   void Finish(Result<std::optional<LoadedRow>> row);

@@ -1,21 +1,21 @@
-#include "engine/table_lookup.h"
+#include "engine/version_lookup.h"
 
 #include <utility>
 
 namespace varve::engine {
 
-TableLookup::TableLookup(const Env& env, std::shared_ptr<const Version> version, Position position,
-                         std::string key, Done done)
+VersionLookup::VersionLookup(const Env& env, std::shared_ptr<const Version> version,
+                             Position position, std::string key, Done done)
     : env_(env),
       version_(std::move(version)),
       position_(position),
       key_(std::move(key)),
       done_(std::move(done)) {}
 
-void TableLookup::Start(const Env& env, std::shared_ptr<const Version> version, Position position,
-                        std::string key, Done done) {
-  std::shared_ptr<TableLookup> lookup(
-      new TableLookup(env, std::move(version), position, std::move(key), std::move(done)));
+void VersionLookup::Start(const Env& env, std::shared_ptr<const Version> version, Position position,
+                          std::string key, Done done) {
+  std::shared_ptr<VersionLookup> lookup(
+      new VersionLookup(env, std::move(version), position, std::move(key), std::move(done)));
   env.blocks->Post([lookup] {
     lookup->version_->ForEachCovering(lookup->position_, [&](const std::shared_ptr<Table>& table) {
       lookup->tables_.push_back(table.get());
@@ -25,7 +25,7 @@ void TableLookup::Start(const Env& env, std::shared_ptr<const Version> version, 
   });
 }
 
-void TableLookup::Advance() {
+void VersionLookup::Advance() {
   while (next_ < tables_.size()) {
     const Table& table = *tables_[next_];
     if (!table.index_loaded()) return LoadIndex();
@@ -51,7 +51,7 @@ void TableLookup::Advance() {
   Finish(std::optional<LoadedRow>());
 }
 
-void TableLookup::LoadIndex() {
+void VersionLookup::LoadIndex() {
   env_.reads->Post([self = shared_from_this()] {
     if (Result<void> index = self->tables_[self->next_]->LoadIndex(); !index) {
       return self->Finish(Fail(index.error()));
@@ -60,7 +60,7 @@ void TableLookup::LoadIndex() {
   });
 }
 
-void TableLookup::Finish(Result<std::optional<LoadedRow>> row) {
+void VersionLookup::Finish(Result<std::optional<LoadedRow>> row) {
   done_({std::move(row), blocks_read_});
 }
 
