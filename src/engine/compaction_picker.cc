@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "engine/table_index.h"
+
 namespace varve::engine {
 namespace {
 
@@ -90,8 +92,8 @@ Result<bool> CanDropTombstone(const Version& version, int output_level, Position
   for (int level = output_level + 1; level < kLevelCount; ++level) {
     const std::shared_ptr<Table>* table = version.FindCovering(level, position);
     if (table == nullptr) continue;
-    TRY((*table)->LoadIndex());
-    if ((*table)->MayContain(position)) return false;
+    TRY_ASSIGN(const std::shared_ptr<const TableIndex> index, (*table)->LoadIndex());
+    if (index->MayContain(position)) return false;
   }
   return true;
 }

@@ -39,6 +39,11 @@ void Engine::SetMemoryBytesMax(uint64_t bytes) {
   core_->store().SetMemoryBytesMax(bytes);
 }
 
+void Engine::AddForeignBytes(int64_t bytes) {
+  std::lock_guard lock(core_->store().mutex());
+  core_->store().AddForeignBytes(bytes);
+}
+
 void Engine::SetWriteBufferBytes(uint64_t bytes) {
   std::lock_guard lock(core_->store().mutex());
   core_->store().SetWriteBufferBytes(bytes);

@@ -142,6 +142,8 @@ class Engine {
   Stats stats();
   void SetSyncMode(SyncMode mode);
   void SetMemoryBytesMax(uint64_t bytes);
+  // Memory outside the engine (clients' buffers) that the limit covers: by how much it has changed.
+  void AddForeignBytes(int64_t bytes);
   void SetWriteBufferBytes(uint64_t bytes);
   void ResetStats();  // counters, not sizes
 

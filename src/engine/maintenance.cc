@@ -95,13 +95,14 @@ void Maintenance::ScheduleTrim() {
 
 Task<bool> Maintenance::Trim() {
   ++pending_;
-  Store::Trimmed trimmed{false, false};
+  Store::Trimmed trimmed;
   while (!stopping_) {
     Segment::Pointer spare = trimmed.wants_spare ? Segment::NewPopulated() : nullptr;
     {
       std::lock_guard lock(store_.mutex().background());
       trimmed = store_.TrimRowMemory(std::move(spare));
     }
+    trimmed.indexes.clear();
     if (trimmed.done) break;  // at once: the next ScheduleTrim() must find it done
     co_await Yield{*env_.background};
   }

@@ -71,8 +71,10 @@ class Store {
   uint64_t GenerationBehindOldest() const;
   // Evicts a few rows, and takes in a segment that is ready to be written to.
   struct Trimmed {
-    bool done;
-    bool wants_spare;  // one more such segment
+    bool done = false;
+    bool wants_spare = false;  // one more such segment
+    // To be let go of outside the lock.
+    std::vector<std::shared_ptr<const TableIndex>> indexes;
   };
   Trimmed TrimRowMemory(Segment::Pointer spare);
   // A tree's next version. Only the background strand makes versions, so it makes them outside the
@@ -103,6 +105,8 @@ class Store {
   void ResetStats();
   void SetMemoryBytesMax(uint64_t bytes);
   void SetWriteBufferBytes(uint64_t bytes);
+  // Memory outside the engine that the limit covers: by how much it has changed.
+  void AddForeignBytes(int64_t bytes);
   uint64_t write_delay_us() const;  // any thread
   size_t loads_in_flight() const { return loads_in_flight_; }
   Lsn log_end() const { return wal_->end(); }
@@ -168,7 +172,11 @@ class Store {
   void TakeWaiters(std::vector<TransactionState*>& waiters, std::vector<Work>& resumed);
 
   void UpdateBudgets();
+  void ShareMemory();
+  void NoteIndexLoaded(uint64_t bytes);
   void StartTrimming();
+  uint64_t IndexBytesMax() const;
+  void DropIndexes(std::vector<std::shared_ptr<const TableIndex>>& dropped);
   void UpdatePacing();
   void PayForWrite(uint64_t bytes);
   void NoteFlushRate(uint64_t bytes, uint64_t elapsed_us);
@@ -185,7 +193,10 @@ class Store {
   WriteRecordBuilder record_;  // of the commit that is under way
   std::array<std::shared_ptr<Tree>, kDatabaseCount> databases_;
   RowMemory memory_;
-  bool trimming_ = false;  // the background has been asked to
+  bool trimming_ = false;     // the background has been asked to
+  uint64_t index_bytes_ = 0;  // of filters and indexes, as far as is known
+  size_t index_hand_ = 0;     // tables that DropIndexes() has passed, in its round
+  int64_t foreign_bytes_ = 0;
 
   uint64_t generation_ = 0;  // of the active memtables: the number of the WAL's active segment
   Generation active_;

@@ -9,6 +9,9 @@ namespace {
 // How many rows one hold of the lock looks at to evict some: some 20 us.
 constexpr size_t kTrimRows = 256;
 
+// Filters and indexes may take this part of all memory; beyond it they are cached like rows.
+constexpr uint64_t kIndexShare = 4;
+
 // Pacing: what share of the rate at which memtables are flushed is admitted when so many are
 // sealed. One is being flushed while writers fill the next, so up to one is no debt at all.
 constexpr double kAdmittedBySealed[] = {0, 0, 1.1, 0.8, 0.5};  // 0: no limit
@@ -96,17 +99,27 @@ std::vector<Work> Store::RefuseWrites(Error error) {
   return resumed;
 }
 
-// Clean rows get what the others leave.
 void Store::UpdateBudgets() {
+  index_bytes_ = IndexBytes();
+  ShareMemory();
+}
+
+void Store::NoteIndexLoaded(uint64_t bytes) {
+  index_bytes_ += bytes;
+  ShareMemory();
+}
+
+// Clean rows get what the others leave.
+void Store::ShareMemory() {
   uint64_t others = std::min(write_buffer_bytes_, memory_bytes_max_ / 8);
   for (const auto& generation : sealed_) {
     for (const auto& [tree, memtable] : generation->members) {
       others += memtable->rows.memory_bytes();
     }
   }
-  others += IndexBytes();
+  others += index_bytes_ + static_cast<uint64_t>(foreign_bytes_);
   memory_.SetBytesMax(memory_bytes_max_ - std::min(memory_bytes_max_, others));
-  if (memory_.has_victims()) StartTrimming();
+  if (memory_.has_victims() || index_bytes_ > IndexBytesMax()) StartTrimming();
 }
 
 void Store::StartTrimming() {
@@ -118,10 +131,39 @@ void Store::StartTrimming() {
 
 Store::Trimmed Store::TrimRowMemory(Segment::Pointer spare) {
   if (spare != nullptr) memory_.AddSpare(std::move(spare));
+  Trimmed trimmed;
   const bool evicted = memory_.EvictSome(kTrimRows);
-  const bool wants_spare = memory_.wants_spare();
-  trimming_ = !evicted || wants_spare;
-  return {!trimming_, wants_spare};
+  if (index_bytes_ > IndexBytesMax()) DropIndexes(trimmed.indexes);
+  trimmed.wants_spare = memory_.wants_spare();
+  trimmed.done = evicted && !trimmed.wants_spare;
+  trimming_ = !trimmed.done;
+  return trimmed;
+}
+
+void Store::AddForeignBytes(int64_t bytes) {
+  foreign_bytes_ += bytes;
+  ShareMemory();
+}
+
+uint64_t Store::IndexBytesMax() const { return memory_bytes_max_ / kIndexShare; }
+
+// One round over all tables at most: those that were used since the last round are spared.
+void Store::DropIndexes(std::vector<std::shared_ptr<const TableIndex>>& dropped) {
+  std::vector<const Table*> tables;
+  for (const auto& tree : databases_) {
+    for (int level = 0; level < kLevelCount; ++level) {
+      for (const auto& table : tree->version->level(level)) tables.push_back(table.get());
+    }
+  }
+  for (size_t i = 0; i < tables.size() && index_bytes_ > IndexBytesMax(); ++i) {
+    const Table& table = *tables[index_hand_++ % tables.size()];
+    const uint64_t table_bytes = table.index_bytes();
+    if (table_bytes == 0) continue;
+    if (std::shared_ptr<const TableIndex> index = table.DropUnusedIndex()) {
+      dropped.push_back(std::move(index));
+      index_bytes_ -= std::min(index_bytes_, table_bytes);
+    }
+  }
 }
 
 uint64_t Store::IndexBytes() const {

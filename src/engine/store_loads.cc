@@ -37,6 +37,7 @@ void Store::LandLoad(const std::shared_ptr<Load>& load, const VersionLookup::Out
     std::lock_guard lock(mutex_);
     --loads_in_flight_;
     counters_.load_blocks_read += found.blocks_read;
+    if (found.index_bytes > 0) NoteIndexLoaded(found.index_bytes);
     if (load->stale) {
       ++counters_.loads_stale;
     } else {
@@ -111,6 +112,7 @@ void Store::LandSettling(const Settling& settling, const VersionLookup::Outcome&
   {
     std::lock_guard lock(mutex_);
     counters_.load_blocks_read += found.blocks_read;
+    if (found.index_bytes > 0) NoteIndexLoaded(found.index_bytes);
     const bool closing = write_refusal_ && write_refusal_->code == Errc::kClosed;
     if (!beneath && beneath.error().code != Errc::kCorruption && !closing) {
       // It may pass, and until it does nobody is told a number that may be wrong.

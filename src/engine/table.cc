@@ -48,13 +48,20 @@ Table::~Table() {
 
 const std::string& Table::path() const { return file_->path(); }
 
-Result<void> Table::LoadIndex() const {
-  if (index_loaded()) return {};
-  const std::lock_guard lock(load_mutex_);
-  if (index_loaded()) return {};
-  TRY_ASSIGN(index_owner_, TableIndex::Load(*file_, info_));
+std::shared_ptr<const TableIndex> Table::index() const {
+  const std::lock_guard lock(index_mutex_);
+  return index_owner_;
+}
+
+Result<std::shared_ptr<const TableIndex>> Table::LoadIndex() const {
+  const std::lock_guard load_lock(load_mutex_);
+  if (std::shared_ptr<const TableIndex> loaded = index()) return loaded;
+  TRY_ASSIGN(std::shared_ptr<const TableIndex> loaded, TableIndex::Load(*file_, info_));
+  const std::lock_guard lock(index_mutex_);
+  index_owner_ = loaded;
+  index_used_.store(true, std::memory_order_relaxed);
   index_.store(index_owner_.get(), std::memory_order_release);
-  return {};
+  return loaded;
 }
 
 uint64_t Table::index_bytes() const {
@@ -65,23 +72,31 @@ uint64_t Table::index_bytes() const {
 bool Table::MayContain(Position position) const {
   const TableIndex* index = index_.load(std::memory_order_acquire);
   INVARIANT(index != nullptr);
+  if (!index_used_.load(std::memory_order_relaxed)) {
+    index_used_.store(true, std::memory_order_relaxed);
+  }
   return index->MayContain(position);
 }
 
+std::shared_ptr<const TableIndex> Table::DropUnusedIndex() const {
+  if (index_used_.exchange(false, std::memory_order_relaxed)) return nullptr;
+  const std::lock_guard lock(index_mutex_);
+  index_.store(nullptr, std::memory_order_release);
+  return std::move(index_owner_);
+}
+
 Result<std::optional<LoadedRow>> Table::Find(Position position, std::string_view key) const {
-  TRY(LoadIndex());
-  const std::optional<Extent> extent = ExtentOf(position);
+  TRY_ASSIGN(const std::shared_ptr<const TableIndex> index, LoadIndex());
+  const std::optional<Extent> extent = ExtentOf(*index, position);
   if (!extent) return std::optional<LoadedRow>();
   std::string bytes(extent->size, '\0');
   TRY(file_->ReadAt(extent->offset, bytes));
   return FindIn(*extent, std::move(bytes), position, key);
 }
 
-std::optional<Table::Extent> Table::ExtentOf(Position position) const {
-  const TableIndex* index = index_.load(std::memory_order_acquire);
-  INVARIANT(index != nullptr);
-  if (!index->MayContain(position)) return std::nullopt;
-  const BlockHandle handle = index->handle(index->BlockOf(position));
+std::optional<Table::Extent> Table::ExtentOf(const TableIndex& index, Position position) {
+  if (!index.MayContain(position)) return std::nullopt;
+  const BlockHandle handle = index.handle(index.BlockOf(position));
   return Extent{handle.offset, handle.size + kBlockTrailerBytes};
 }
 

@@ -55,26 +55,30 @@ class Table {
   const TableInfo& info() const { return info_; }
   const std::string& path() const;
 
-  // Filter and index in memory? Does not block.
+  // Filter and index, which come when they are first needed, and may be dropped again to make room.
+  // Null when they are not in memory. Does not block.
+  std::shared_ptr<const TableIndex> index() const;
+  // Reads footer, filter, index and checks them. Blocks; at once when they are in memory.
+  Result<std::shared_ptr<const TableIndex>> LoadIndex() const;
+  // For who holds the command lock, under which nothing is dropped: whether a row at `position` may
+  // be in the table, false is certain. Needs index_loaded(). No I/O.
   bool index_loaded() const { return index_.load(std::memory_order_acquire) != nullptr; }
-  // Reads footer, filter, index and checks them. Blocks; at once when it is done already.
-  Result<void> LoadIndex() const;
-  uint64_t index_bytes() const;  // memory of filter and index, 0 when not loaded
-
-  // Whether a row at `position` may be in the table: false is certain. Needs index_loaded(). No
-  // I/O.
   bool MayContain(Position position) const;
+  uint64_t index_bytes() const;  // memory of filter and index, 0 when not loaded
+  // Under the command lock: drops filter and index, unless they were used since the last call. What
+  // comes back is to be let go of outside the lock.
+  std::shared_ptr<const TableIndex> DropUnusedIndex() const;
 
   // The row (or tombstone) of `key`, if the table has one. Blocks for one block read, and first
   // for LoadIndex() if need be.
   Result<std::optional<LoadedRow>> Find(Position position, std::string_view key) const;
   // The same in steps, for who does the read: which bytes of file() they are (nothing: the table
-  // does not have the key; needs index_loaded()), and what they say.
+  // does not have the key), and what they say. `index`: this table's.
   struct Extent {
     uint64_t offset;
     size_t size;
   };
-  std::optional<Extent> ExtentOf(Position position) const;
+  static std::optional<Extent> ExtentOf(const TableIndex& index, Position position);
   Result<std::optional<LoadedRow>> FindIn(const Extent& extent, std::string bytes,
                                           Position position, std::string_view key) const;
   const RandomAccessFile& file() const { return *file_; }
@@ -90,8 +94,10 @@ class Table {
   const std::unique_ptr<RandomAccessFile> file_;
   const TableInfo info_;
   mutable std::mutex load_mutex_;                          // one LoadIndex() at a time
-  mutable std::unique_ptr<const TableIndex> index_owner_;  // guarded by load_mutex_; never replaced
-  mutable std::atomic<const TableIndex*> index_{nullptr};
+  mutable std::mutex index_mutex_;                         // after load_mutex_
+  mutable std::shared_ptr<const TableIndex> index_owner_;  // guarded by index_mutex_
+  mutable std::atomic<const TableIndex*> index_{nullptr};  // the same
+  mutable std::atomic<bool> index_used_{false};
   std::atomic<bool> obsolete_{false};
 };
 

@@ -142,12 +142,14 @@ struct TableBuilder::State {
     const TableInfo& info = properties.info;
     TRY_ASSIGN(const std::shared_ptr<const Table> table, Table::Open(files, directory, info));
     TableCursor cursor(table, &secret, kVerifyReadBytes, false);
+    std::shared_ptr<const TableIndex> filter;
     RowDigest read_back;
     uint64_t tombstone_count = 0;
     cursor.Seek(0);
     for (; cursor.Valid(); cursor.Next()) {
       const Row& row = cursor.row();
-      if (!table->MayContain(row.position)) {
+      if (filter == nullptr) filter = table->index();  // the cursor has loaded it
+      if (!filter->MayContain(row.position)) {
         return Fail(Errc::kCorruption, "{}: read back: filter lacks {:016x}", path, row.position);
       }
       tombstone_count += row.is_tombstone ? 1 : 0;

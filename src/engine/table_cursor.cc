@@ -13,7 +13,7 @@ struct TableCursor::State {
   size_t readahead_bytes;
   bool drop_behind;
 
-  const TableIndex* index = nullptr;
+  std::shared_ptr<const TableIndex> index = nullptr;
   size_t block = 0;             // the one that `rows` is of
   std::string_view rows = {};   // of it, those behind `row`
   size_t block_rows_bytes = 0;  // all of its rows, for messages
@@ -109,8 +109,9 @@ struct TableCursor::State {
   }
 
   Result<void> SeekBlock(Position position) {
-    TRY(table->LoadIndex());
-    index = table->index_.load(std::memory_order_acquire);
+    if (index == nullptr) {
+      TRY_ASSIGN(index, table->LoadIndex());
+    }
     TRY(LoadBlock(position <= index->smallest() ? 0 : index->BlockOf(position)));
     if (rows.empty()) return Corrupt("is missing");
     return TakeRow();

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "engine/table_index.h"
+
 namespace varve::engine {
 
 VersionLookup::VersionLookup(const Env& env, std::shared_ptr<const Version> version,
@@ -28,8 +30,10 @@ void VersionLookup::Start(const Env& env, std::shared_ptr<const Version> version
 void VersionLookup::Advance() {
   while (next_ < tables_.size()) {
     const Table& table = *tables_[next_];
-    if (!table.index_loaded()) return LoadIndex();
-    const std::optional<Table::Extent> extent = table.ExtentOf(position_);
+    std::shared_ptr<const TableIndex> index = index_ != nullptr ? std::move(index_) : table.index();
+    index_ = nullptr;
+    if (index == nullptr) return LoadIndex();
+    const std::optional<Table::Extent> extent = Table::ExtentOf(*index, position_);
     if (!extent) {
       ++next_;
       continue;
@@ -53,15 +57,16 @@ void VersionLookup::Advance() {
 
 void VersionLookup::LoadIndex() {
   env_.reads->Post([self = shared_from_this()] {
-    if (Result<void> index = self->tables_[self->next_]->LoadIndex(); !index) {
-      return self->Finish(Fail(index.error()));
-    }
+    Result<std::shared_ptr<const TableIndex>> index = self->tables_[self->next_]->LoadIndex();
+    if (!index) return self->Finish(Fail(index.error()));
+    self->index_bytes_ += (*index)->memory_bytes();
+    self->index_ = std::move(*index);
     self->env_.blocks->Post([self] { self->Advance(); });
   });
 }
 
 void VersionLookup::Finish(Result<std::optional<LoadedRow>> row) {
-  done_({std::move(row), blocks_read_});
+  done_({std::move(row), blocks_read_, index_bytes_});
 }
 
 }  // namespace varve::engine

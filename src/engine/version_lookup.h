@@ -21,6 +21,7 @@ class VersionLookup : public std::enable_shared_from_this<VersionLookup> {
   struct Outcome {
     Result<std::optional<LoadedRow>> row;
     uint64_t blocks_read = 0;
+    uint64_t index_bytes = 0;  // of filters and indexes that had to be loaded
   };
   using Done = std::function<void(Outcome)>;
 
@@ -42,6 +43,8 @@ class VersionLookup : public std::enable_shared_from_this<VersionLookup> {
   const Done done_;
   std::vector<const Table*> tables_;  // of the version, that cover the position, newest first
   size_t next_ = 0;
+  std::shared_ptr<const TableIndex> index_;  // of the next one, if it had to be loaded
+  uint64_t index_bytes_ = 0;
   std::string block_;
   uint64_t blocks_read_ = 0;
 };

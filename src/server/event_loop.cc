@@ -103,6 +103,9 @@ void EventLoop::Sweep() {
     input_max = std::max<uint64_t>(input_max, session->input_bytes());
     output_max = std::max<uint64_t>(output_max, session->output_bytes());
   }
+  const auto change = static_cast<int64_t>(memory - client_memory_);
+  if (change != 0) services_.engine.AddForeignBytes(change);
+  client_memory_ = memory;
   figures_.client_memory.Set(memory);
   figures_.input_bytes_max.Set(input_max);
   figures_.output_bytes_max.Set(output_max);

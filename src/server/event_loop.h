@@ -92,6 +92,7 @@ class EventLoop {
   LoopFigures figures_;
   std::unordered_map<uint64_t, std::unique_ptr<Session>> sessions_;  // by client id
   uint64_t seconds_ = 0;
+  uint64_t client_memory_ = 0;  // as of the last sweep
   bool stopping_ = false;
   std::vector<std::string_view> pieces_;
   std::vector<asio::const_buffer> buffers_;

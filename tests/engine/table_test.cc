@@ -211,6 +211,33 @@ TEST_CASE("table: info says what is in it, and opening reads nothing", "[engine]
   CHECK_FALSE((*opened)->MayContain(rows.back().position + 1));
 }
 
+TEST_CASE("table: filter and index are dropped when unused, and come back when needed",
+          "[engine][table]") {
+  Disk disk;
+  const std::vector<OwnedRow> rows = RandomRows(2000, 8);
+  const auto table = disk.Build(rows);
+  CHECK(table->index() == nullptr);
+  CHECK(table->DropUnusedIndex() == nullptr);
+  REQUIRE(table->LoadIndex());
+  CHECK(table->DropUnusedIndex() == nullptr);  // used: it has just come
+  CHECK(table->MayContain(rows.front().position));
+  CHECK(table->DropUnusedIndex() == nullptr);  // used again
+  TableCursor cursor(table, &TestSecret(), 0, false);
+  cursor.Seek(0);
+  REQUIRE(table->index_loaded());
+  const std::shared_ptr<const TableIndex> dropped = table->DropUnusedIndex();
+  CHECK(dropped != nullptr);
+  CHECK_FALSE(table->index_loaded());
+  CHECK(table->index() == nullptr);
+  CHECK(table->index_bytes() == 0);
+  // Who was at work goes on; who comes anew loads it again.
+  CHECK(Rest(cursor) == rows);
+  const uint64_t before = disk.reads();
+  CheckFinds(*table, rows.back());
+  CHECK(table->index_loaded());
+  CHECK(disk.reads() > before + 1);
+}
+
 TEST_CASE("table: one that is not the manifest's is refused", "[engine][table]") {
   Disk disk;
   const auto table = disk.Build(RandomRows(100, 7));
@@ -218,7 +245,9 @@ TEST_CASE("table: one that is not the manifest's is refused", "[engine][table]")
     TableInfo info = table->info();
     change(info);
     const auto opened = Table::Open(disk.files(), "db", info);
-    return opened ? (*opened)->LoadIndex() : Result<void>(Fail(opened.error()));
+    if (!opened) return Result<void>(Fail(opened.error()));
+    const auto index = (*opened)->LoadIndex();
+    return index ? Result<void>() : Result<void>(Fail(index.error()));
   };
   CHECK(changed([](TableInfo&) {}));
   const std::vector<Result<void>> refused = {
