@@ -34,7 +34,7 @@ struct ServerFigures {
   uint64_t recent_input_bytes_max = 0;  // the largest query buffer seen lately
   uint64_t recent_output_bytes_max = 0;
   // Memory
-  uint64_t used_memory = 0;  // allocated, as the allocator counts it
+  uint64_t used_memory = 0;  // allocated, as the allocator counts it, and rows
   uint64_t used_memory_peak = 0;
   uint64_t used_memory_rss = 0;
   uint64_t total_system_memory = 0;

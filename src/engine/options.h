@@ -25,7 +25,7 @@ struct Options {
   uint64_t memory_bytes_max = 1ull << 30;       // memtables, row cache, filters and indexes
   size_t block_bytes = 4096;                    // rows of a block before compression
   int filter_bits_per_key = 10;
-  size_t settling_loads_max = 4096;  // blind writes whose count is still open
+  size_t settling_loads_max = 1024;  // blind writes whose count is still open
 };
 
 }  // namespace varve::engine

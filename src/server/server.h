@@ -18,6 +18,7 @@
 #include "server/event_loop.h"
 #include "server/listener.h"
 #include "server/live_limits.h"
+#include "server/process_figures.h"
 
 namespace spdlog {
 class logger;
@@ -63,6 +64,7 @@ class Server : public commands::Host {
   };
 
   Totals ReadTotals() const;
+  uint64_t UsedMemory(const MemoryFigures& memory);
   void AwaitSignal();
   void ScheduleSample();
   void Stop();
@@ -90,7 +92,7 @@ class Server : public commands::Host {
   // Per second, as of the last one; read by any thread.
   Totals sampled_;  // of the sampling thread
   Figure commands_per_second_, input_per_second_, output_per_second_;
-  Figure allocated_peak_;
+  Figure used_memory_peak_;
   std::mutex totals_mutex_;
   Totals reset_;  // what ResetStats() subtracts; guarded by totals_mutex_
 };

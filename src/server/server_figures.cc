@@ -37,7 +37,7 @@ void Server::ScheduleSample() {
     input_per_second_.Set(totals.input_bytes - sampled_.input_bytes);
     output_per_second_.Set(totals.output_bytes - sampled_.output_bytes);
     sampled_ = totals;
-    allocated_peak_.Set(std::max(allocated_peak_.value(), ReadMemoryFigures().allocated_bytes));
+    used_memory_peak_.Set(std::max(used_memory_peak_.value(), UsedMemory(ReadMemoryFigures())));
     ScheduleSample();
   });
 }
@@ -68,8 +68,8 @@ commands::ServerFigures Server::Figures() {
   }
 
   MemoryFigures memory = ReadMemoryFigures();
-  figures.used_memory = memory.allocated_bytes;
-  figures.used_memory_peak = std::max(allocated_peak_.value(), memory.allocated_bytes);
+  figures.used_memory = UsedMemory(memory);
+  figures.used_memory_peak = std::max(used_memory_peak_.value(), figures.used_memory);
   figures.used_memory_rss = memory.resident_bytes;
   figures.allocator = std::move(memory.allocator);
   struct sysinfo info {};
@@ -97,6 +97,13 @@ commands::ServerFigures Server::Figures() {
   figures.cpu_system = cpu.system_seconds;
   figures.cpu_user = cpu.user_seconds;
   return figures;
+}
+
+// Rows are in memory that the engine takes from the system itself.
+uint64_t Server::UsedMemory(const MemoryFigures& memory) {
+  const engine::Stats stats = engine_.stats();
+  return memory.allocated_bytes + stats.memtable_bytes + stats.sealed_memtable_bytes +
+         stats.row_cache_bytes;
 }
 
 void Server::ResetStats() {
