@@ -13,6 +13,8 @@ namespace {
 // compaction runs beside it: writers wait for flushes.
 constexpr size_t kFlushStepRows = 4096;
 constexpr size_t kMergeStepRows = 512;
+// Holds of the lock between two yields while memory is made free: as fast as a flush fills it.
+constexpr size_t kTrimSteps = 32;
 
 constexpr size_t kMergeReadaheadBytes = 256 * 1024;
 constexpr uint64_t kRetryPauseMinUs = 100'000;
@@ -96,7 +98,7 @@ void Maintenance::ScheduleTrim() {
 Task<bool> Maintenance::Trim() {
   ++pending_;
   Store::Trimmed trimmed;
-  while (!stopping_) {
+  for (size_t steps = 1; !stopping_; ++steps) {
     Segment::Pointer spare = trimmed.wants_spare ? Segment::NewPopulated() : nullptr;
     {
       std::lock_guard lock(store_.mutex().background());
@@ -104,7 +106,7 @@ Task<bool> Maintenance::Trim() {
     }
     trimmed.indexes.clear();
     if (trimmed.done) break;  // at once: the next ScheduleTrim() must find it done
-    co_await Yield{*env_.background};
+    if (steps % kTrimSteps == 0) co_await Yield{*env_.background};
   }
   --pending_;
   co_return true;

@@ -3,26 +3,13 @@
 #include <catch2/catch.hpp>
 #include <random>
 
+#include "server/support/process_memory.h"
 #include "server/support/raw_client.h"
 #include "server/support/redis_client.h"
 #include "server/support/server_process.h"
 
 namespace varve::server::test {
 namespace {
-
-uint64_t ResidentBytes(pid_t pid) {
-  std::ifstream statm("/proc/" + std::to_string(pid) + "/statm");
-  uint64_t pages = 0;
-  statm >> pages >> pages;
-  return pages * 4096;
-}
-
-// Sanitizers keep freed memory and shadows of it: then the process's size says nothing.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kMemoryIsMeasurable = false;
-#else
-constexpr bool kMemoryIsMeasurable = true;
-#endif
 
 // Whether the process has grown by less than `bytes_max` since it had `before`.
 bool GrewByLessThan(ServerProcess& server, uint64_t before, uint64_t bytes_max) {

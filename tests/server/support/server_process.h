@@ -10,7 +10,6 @@
 
 #include <chrono>
 #include <cstdint>
-#include <filesystem>
 #include <fstream>
 #include <memory>
 #include <sstream>
@@ -21,31 +20,14 @@
 #include <utility>
 #include <vector>
 
+#include "engine/support/temporary_directory.h"
+
 // Runs server programs (varve-server, or redis-server to compare with) for end-to-end tests, each
 // on a free port of 127.0.0.1 and in a temporary directory.
 // Errors: exceptions, which fail the test.
 namespace varve::server::test {
 
-// A new directory under the system's temporary one, removed with all that is in it.
-class TempDir {
- public:
-  TempDir() {
-    std::string name = (std::filesystem::temp_directory_path() / "varve-test-XXXXXX").string();
-    if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp failed");
-    path_ = name;
-  }
-  ~TempDir() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  TempDir(const TempDir&) = delete;
-  TempDir& operator=(const TempDir&) = delete;
-
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
+using TempDir = engine::testing::TemporaryDirectory;
 
 inline std::string ReadFile(const std::string& path) {
   std::ifstream file(path);
