@@ -34,6 +34,7 @@ class Memtable {
 
   const uint64_t generation_;
   SegmentQueue segments_;
+  OpenSegments open_;
   size_t row_count_ = 0;
 };
 

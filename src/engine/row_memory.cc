@@ -56,14 +56,15 @@ Segment* RowMemory::NewSegment(SegmentQueue& queue, TreeRows& rows, size_t bytes
   return &queue.Add(std::move(segment));
 }
 
-MemoryRow* RowMemory::Append(SegmentQueue& queue, Segment*& open, TreeRows& rows, const Row& row,
-                             const Value& value, size_t capacity) {
+MemoryRow* RowMemory::Append(SegmentQueue& queue, OpenSegments& opens, TreeRows& rows,
+                             const Row& row, const Value& value, size_t capacity) {
   INVARIANT(row.key.size() <= std::numeric_limits<uint32_t>::max());
   INVARIANT(value.bytes.size() <= std::numeric_limits<uint32_t>::max());
   capacity = std::min<size_t>(capacity, std::numeric_limits<uint32_t>::max());
   const bool owned = value.owner != nullptr;
   const size_t size = MemoryRow::SizeFor(row.key.size(), capacity, owned);
   const size_t segment_bytes = SegmentBytes();
+  Segment*& open = owned ? opens.owning : opens.plain;
   // What it shares with others counts, too, or a segment of large values would be a lump.
   if (open == nullptr || !open->HasRoomFor(size) || open->owned_bytes_ >= segment_bytes) {
     const size_t whole = Segment::kHeaderBytes + size;
@@ -76,10 +77,11 @@ MemoryRow* RowMemory::Append(SegmentQueue& queue, Segment*& open, TreeRows& rows
 
 MemoryRow* RowMemory::AppendTo(Memtable& memtable, TreeRows& rows, const Row& row,
                                const Value& value, size_t capacity) {
-  Segment* open = memtable.segments_.newest();
-  MemoryRow* const appended = Append(memtable.segments_, open, rows, row, value, capacity);
-  open->memtable_ = &memtable;
-  open->generation_ = memtable.generation_;
+  MemoryRow* const appended =
+      Append(memtable.segments_, memtable.open_, rows, row, value, capacity);
+  Segment& segment = Segment::Of(appended);
+  segment.memtable_ = &memtable;
+  segment.generation_ = memtable.generation_;
   return appended;
 }
 
@@ -100,9 +102,9 @@ void RowMemory::NoteUnlinked(const MemoryRow& row) {
 // Whether there is so little left in a clean segment that it is worth while to gather it.
 void RowMemory::NoteDead(Segment& segment) {
   if (segment.memtable_ != nullptr || segment.queue_ == &sparse_) return;
-  if (segment.live_bytes_ * kSparseShare >= segment.used_bytes_) return;
+  if (segment.live_bytes_ * kSparseShare >= segment.used_bytes_ - Segment::kHeaderBytes) return;
   TreeRows& rows = *segment.rows_;
-  if (rows.detached || rows.loading == &segment || rows.keeping == &segment) return;
+  if (rows.detached || rows.loading.contains(&segment) || rows.keeping.contains(&segment)) return;
   segment.walked_ = Segment::kHeaderBytes;
   sparse_.Move(segment);
 }
@@ -212,12 +214,13 @@ void RowMemory::MakeClean(Memtable& memtable) {
     NoteDead(*segment);
   }
   memtable.row_count_ = 0;
+  memtable.open_ = {};
 }
 
 void RowMemory::Detach(TreeRows& rows) {
   rows.detached = true;
-  rows.loading = nullptr;
-  rows.keeping = nullptr;
+  rows.loading = {};
+  rows.keeping = {};
   table_bytes_ -= rows.table.memory_bytes();
   for (SegmentQueue* queue : {&small_, &main_, &sparse_}) {
     for (auto next = queue->segments().begin(); next != queue->segments().end();) {
@@ -261,8 +264,8 @@ Segment* RowMemory::NextVictim() {
 // live rows it has looked at, at least one.
 size_t RowMemory::Walk(Segment& segment, size_t row_count) {
   TreeRows& rows = *segment.rows_;
-  if (rows.loading == &segment) rows.loading = nullptr;
-  if (rows.keeping == &segment) rows.keeping = nullptr;
+  rows.loading.Close(&segment);
+  rows.keeping.Close(&segment);
   const bool sparse = segment.queue_ == &sparse_;
   size_t looked_at = 0;
   MemoryRow* next = segment.At(segment.walked_);
@@ -301,7 +304,8 @@ void RowMemory::Keep(MemoryRow& row, uint8_t visits) {
   MemoryRow* const kept =
       Append(main_, rows.keeping, rows, row.row(), row.value(), row.value_bytes_);
   kept->set_visits(visits);
-  rows.keeping->generation_ = std::max(rows.keeping->generation_, segment.generation_);
+  uint64_t& generation = Segment::Of(kept).generation_;
+  generation = std::max(generation, segment.generation_);
   rows.table.Replace(rows.table.PlaceOf(&row), kept);
   NoteUnlinked(row);
   NoteLinked(*kept);

@@ -25,8 +25,8 @@ struct TreeRows {
   uint64_t evicted_generation = 0;
 
   // For RowMemory.
-  Segment* loading = nullptr;  // takes what is loaded next
-  Segment* keeping = nullptr;  // takes what eviction spares next
+  OpenSegments loading;  // take what is loaded next
+  OpenSegments keeping;  // take what eviction spares next
   bool detached = false;
   SegmentQueue detached_segments;
 };
@@ -94,8 +94,8 @@ class RowMemory {
 
   size_t SegmentBytes() const;
   Segment* NewSegment(SegmentQueue& queue, TreeRows& rows, size_t bytes, bool huge);
-  // Appends the row to `open`, or to a new segment of the queue that is `open` from then on.
-  MemoryRow* Append(SegmentQueue& queue, Segment*& open, TreeRows& rows, const Row& row,
+  // Appends the row to one of `opens`, or to a new segment of the queue that is open from then on.
+  MemoryRow* Append(SegmentQueue& queue, OpenSegments& opens, TreeRows& rows, const Row& row,
                     const Value& value, size_t capacity);
   MemoryRow* AppendTo(Memtable& memtable, TreeRows& rows, const Row& row, const Value& value,
                       size_t capacity);

@@ -41,7 +41,7 @@ class RowTable {
    private:
     friend class RowTable;
     Bucket* bucket_;  // the first one, in its page
-    Slot* slot_;      // of the row; or an empty one; null if all are full
+    Slot* slot_;      // of the row that was found
     bool found_;
   };
 
@@ -74,16 +74,19 @@ class RowTable {
   static constexpr int kPageBits = 6;
   static constexpr size_t kPageBuckets = size_t{1} << kPageBits;
   static constexpr size_t kPageBytes = kPageBuckets * sizeof(Bucket);
-  // On average: one bucket in fifteen then overflows.
+  // On average: one bucket in nine then overflows.
   static constexpr size_t kRowsPerPage = kPageBuckets * 5;
   static constexpr int kTagShift = 48;
   static constexpr Slot kOverflow = 1;  // rows are at even addresses
   static constexpr size_t kCacheLineBytes = 64;
 
   static MemoryRow* RowOf(Slot slot) {
-    return reinterpret_cast<MemoryRow*>(slot & ((Slot{1} << kTagShift) - 1));
+    return reinterpret_cast<MemoryRow*>(slot &
+                                        ((Slot{1} << kTagShift) - 1));  // NOLINT(*-int-to-ptr)
   }
-  static Bucket* OverflowOf(Slot slot) { return reinterpret_cast<Bucket*>(slot & ~kOverflow); }
+  static Bucket* OverflowOf(Slot slot) {
+    return reinterpret_cast<Bucket*>(slot & ~kOverflow);  // NOLINT(*-int-to-ptr)
+  }
   static bool IsOverflow(Slot slot) { return (slot & kOverflow) != 0; }
   static Slot SlotFor(MemoryRow* row) {
     return (row->position_ << kTagShift) | reinterpret_cast<Slot>(row);

@@ -13,8 +13,21 @@
 
 namespace varve::engine {
 
+class Segment;
 class SegmentQueue;
 struct TreeRows;
+
+// The segments of a queue that take what comes next. What is shared with others has one of its own,
+// which is full when it shares enough, though it has hardly a row.
+struct OpenSegments {
+  Segment* plain = nullptr;
+  Segment* owning = nullptr;  // rows whose values have an owner
+  bool contains(const Segment* segment) const { return segment == plain || segment == owning; }
+  void Close(const Segment* segment) {
+    if (segment == plain) plain = nullptr;
+    if (segment == owning) owning = nullptr;
+  }
+};
 
 // A piece of memory that rows are appended to, and that is given back as a whole. It starts at a
 // multiple of kAlignment and its rows start within as much, so a row's address leads to it.
@@ -34,7 +47,8 @@ class Segment {
   static Pointer New(size_t bytes, bool huge);
   static const size_t kHeaderBytes;
   static Segment& Of(const MemoryRow* row) {
-    return *reinterpret_cast<Segment*>(reinterpret_cast<uintptr_t>(row) & ~(kAlignment - 1));
+    const uintptr_t address = reinterpret_cast<uintptr_t>(row) & ~(kAlignment - 1);
+    return *reinterpret_cast<Segment*>(address);  // NOLINT(*-int-to-ptr)
   }
   // One that can be filled without waiting for the system to clear its memory.
   static Pointer NewPopulated();
