@@ -7,10 +7,10 @@
 namespace varve::engine {
 
 // The lock that all commands run under. A plain mutex lets whoever runs take it again before the
-// one that it has woken is there: a flush that takes the lock a thousand times for a moment each
-// would keep commands out for as long as all of it lasts. So the background stands back while a
-// command waits. Threads: lock() and unlock() for commands and for what they wait for (loads);
-// Background is what flush and compaction lock it with, through std::lock_guard.
+// one that it has woken is there: a flush, or the thread that brings in rows, takes the lock a
+// thousand times for a moment each and would keep commands out for as long as all of it lasts. So
+// the background stands back while a command waits. Threads: lock() and unlock() for commands;
+// Background is what all others lock it with, through std::lock_guard.
 class CommandLock {
  public:
   void lock() {

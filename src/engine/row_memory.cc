@@ -26,6 +26,8 @@ constexpr uint64_t kSparseShare = 4;
 constexpr size_t kStepsPerLoad = 64;
 // How many rows ahead eviction fetches into the CPU's cache what it will touch.
 constexpr size_t kPrefetchRows = 16;
+// How many pinned segments are passed over in one search for a victim; the next one goes on behind.
+constexpr size_t kPinnedTries = 8;
 
 }  // namespace
 
@@ -243,7 +245,7 @@ bool RowMemory::EvictSome(size_t row_count) {
 
 Segment* RowMemory::NextVictim() {
   const auto first_unpinned = [](SegmentQueue& queue) -> Segment* {
-    for (size_t i = queue.size(); i > 0; --i) {
+    for (size_t i = std::min(queue.size(), kPinnedTries); i > 0; --i) {
       Segment* const segment = queue.oldest();
       if (segment->pins_ == 0) return segment;
       segment->walked_ = Segment::kHeaderBytes;

@@ -34,7 +34,7 @@ void Store::LandLoad(const std::shared_ptr<Load>& load, const VersionLookup::Out
   if (!loaded) options_.logger->error("read failed: {}", loaded.error().context);
   std::vector<Work> resumed;
   {
-    std::lock_guard lock(mutex_);
+    std::lock_guard lock(mutex_.background());
     --loads_in_flight_;
     counters_.load_blocks_read += found.blocks_read;
     if (found.index_bytes > 0) NoteIndexLoaded(found.index_bytes);
@@ -75,7 +75,7 @@ void Store::StartRangeLoad(const ScanRange::Request& request, TransactionState* 
     if (!range) options_.logger->error("read failed: {}", range.error().context);
     std::vector<Work> resumed;
     {
-      std::lock_guard lock(mutex_);
+      std::lock_guard lock(mutex_.background());
       --loads_in_flight_;
       if (range) {
         waiter->ranges.push_back(*range);
@@ -110,7 +110,7 @@ void Store::LandSettling(const Settling& settling, const VersionLookup::Outcome&
   if (!beneath) options_.logger->error("counting keys failed: {}", beneath.error().context);
   std::vector<Work> resumed;
   {
-    std::lock_guard lock(mutex_);
+    std::lock_guard lock(mutex_.background());
     counters_.load_blocks_read += found.blocks_read;
     if (found.index_bytes > 0) NoteIndexLoaded(found.index_bytes);
     const bool closing = write_refusal_ && write_refusal_->code == Errc::kClosed;

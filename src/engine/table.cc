@@ -53,10 +53,11 @@ std::shared_ptr<const TableIndex> Table::index() const {
   return index_owner_;
 }
 
-Result<std::shared_ptr<const TableIndex>> Table::LoadIndex() const {
+Result<std::shared_ptr<const TableIndex>> Table::LoadIndex(uint64_t* loaded_bytes) const {
   const std::lock_guard load_lock(load_mutex_);
   if (std::shared_ptr<const TableIndex> loaded = index()) return loaded;
   TRY_ASSIGN(std::shared_ptr<const TableIndex> loaded, TableIndex::Load(*file_, info_));
+  if (loaded_bytes != nullptr) *loaded_bytes += loaded->memory_bytes();
   const std::lock_guard lock(index_mutex_);
   index_owner_ = loaded;
   index_used_.store(true, std::memory_order_relaxed);

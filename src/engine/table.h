@@ -58,8 +58,9 @@ class Table {
   // Filter and index, which come when they are first needed, and may be dropped again to make room.
   // Null when they are not in memory. Does not block.
   std::shared_ptr<const TableIndex> index() const;
-  // Reads footer, filter, index and checks them. Blocks; at once when they are in memory.
-  Result<std::shared_ptr<const TableIndex>> LoadIndex() const;
+  // Reads footer, filter, index and checks them. Blocks; at once when they are in memory. If it was
+  // this call that brought them in, `*loaded_bytes` grows by their memory.
+  Result<std::shared_ptr<const TableIndex>> LoadIndex(uint64_t* loaded_bytes = nullptr) const;
   // For who holds the command lock, under which nothing is dropped: whether a row at `position` may
   // be in the table, false is certain. Needs index_loaded(). No I/O.
   bool index_loaded() const { return index_.load(std::memory_order_acquire) != nullptr; }

@@ -2,8 +2,6 @@
 
 #include <utility>
 
-#include "engine/table_index.h"
-
 namespace varve::engine {
 
 VersionLookup::VersionLookup(const Env& env, std::shared_ptr<const Version> version,
@@ -57,9 +55,9 @@ void VersionLookup::Advance() {
 
 void VersionLookup::LoadIndex() {
   env_.reads->Post([self = shared_from_this()] {
-    Result<std::shared_ptr<const TableIndex>> index = self->tables_[self->next_]->LoadIndex();
+    Result<std::shared_ptr<const TableIndex>> index =
+        self->tables_[self->next_]->LoadIndex(&self->index_bytes_);
     if (!index) return self->Finish(Fail(index.error()));
-    self->index_bytes_ += (*index)->memory_bytes();
     self->index_ = std::move(*index);
     self->env_.blocks->Post([self] { self->Advance(); });
   });
