@@ -8,6 +8,9 @@ namespace {
 // Look-ahead for one fault: rows beyond that would only push each other out of a small cache.
 constexpr size_t kLookAheadMax = 128;
 
+// Rows that a command looks at to evict some while there are too many: more than it adds.
+constexpr size_t kEvictedPerCommand = 16;
+
 // A record is read into memory whole by recovery, so there is a largest one.
 constexpr size_t kTransactionBytesMax = size_t{2} << 30;
 
@@ -221,6 +224,8 @@ Outcome Store::Fault(TransactionState& state) {
 }
 
 void Store::BeginRun(TransactionState& state) {
+  // The background frees memory; when it can't keep pace, commands help, before they see any row.
+  if (memory_.has_victims()) [[unlikely]] memory_.EvictSome(kEvictedPerCommand);
   state.writes.Clear();
   state.misses.clear();
   state.range_misses.clear();

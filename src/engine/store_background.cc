@@ -111,7 +111,8 @@ void Store::NoteIndexLoaded(uint64_t bytes) {
 
 // Clean rows get what the others leave.
 void Store::ShareMemory() {
-  uint64_t others = std::min(write_buffer_bytes_, memory_bytes_max_ / 8);
+  // What the active memtables may reach; they hold more when the limit has just been lowered.
+  uint64_t others = std::max(std::min(write_buffer_bytes_, memory_bytes_max_ / 8), ActiveBytes());
   for (const auto& generation : sealed_) {
     for (const auto& [tree, memtable] : generation->members) {
       others += memtable->rows.memory_bytes();
