@@ -8,6 +8,11 @@ namespace {
 // Look-ahead for one fault: rows beyond that would only push each other out of a small cache.
 constexpr size_t kLookAheadMax = 128;
 
+// A command of many keys asks for so many missing rows in one run, plus a part of what has been
+// loaded for it already: neither does it hold the lock for long, nor is it run again too often.
+constexpr size_t kMissesMax = 256;
+constexpr size_t kMissesPerPins = 16;
+
 // Rows that a command looks at to evict some while there are too many: more than it adds.
 constexpr size_t kEvictedPerCommand = 16;
 
@@ -50,6 +55,10 @@ Lookup Store::Get(TransactionState& state, int db, std::string_view key) {
       return {};
     case WriteSet::Found::kNothing:
       break;
+  }
+  // This run is in vain, and has asked for enough.
+  if (state.misses.size() >= kMissesMax + state.pins.size() / kMissesPerPins) [[unlikely]] {
+    return {Presence::kFault, ValueType::kString, {}};
   }
   const Tree& tree = *databases_[db];
   if (const MemoryRow* row = tree.rows->table.Find(position, key)) {
@@ -225,7 +234,8 @@ Outcome Store::Fault(TransactionState& state) {
 
 void Store::BeginRun(TransactionState& state) {
   // The background frees memory; when it can't keep pace, commands help, before they see any row.
-  if (memory_.has_victims()) [[unlikely]] memory_.EvictSome(kEvictedPerCommand);
+  if (memory_.has_victims()) [[unlikely]]
+    memory_.EvictSome(kEvictedPerCommand);
   state.writes.Clear();
   state.misses.clear();
   state.range_misses.clear();

@@ -68,6 +68,26 @@ struct Client {
   }
 };
 
+TEST_CASE("engine: a command of many cold keys loads them a part at a time", "[engine]") {
+  constexpr int kKeys = 3000;
+  ColdDatabase cold(kKeys);
+  Engine& engine = cold.engine();
+  const uint64_t before = engine.stats().loads;
+  size_t found = 0;
+  REQUIRE(cold.driver().Run([&](Guard& guard) {
+    found = 0;
+    for (int i = 0; i < kKeys; ++i) {
+      const Lookup row = guard.Get(0, ColdDatabase::Key(i));
+      found += row.presence == Presence::kPresent && row.value.bytes == ColdDatabase::Value(i);
+    }
+  }));
+  CHECK(found == kKeys);
+  // Each once: what has been loaded stays until the command ends.
+  CHECK(engine.stats().loads - before == kKeys);
+  CHECK(cold.driver().waits() >= kKeys / 512);
+  CHECK(cold.driver().waits() <= kKeys / 256 + 1);
+}
+
 TEST_CASE("engine: two clients that miss the same row share one load", "[engine]") {
   ColdDatabase database;
   Client first;
