@@ -1,5 +1,6 @@
-"""Starts and stops the servers that scripts/bench and scripts/bench-data measure, and speaks RESP2
-to them; only the standard library. Servers listen on loopback, on a free port, in a new directory."""
+"""Starts and stops the servers that scripts/bench, bench-data and bench-cold measure, and speaks
+RESP2 to them; only the standard library. Servers listen on loopback, on a free port, in a new
+directory."""
 import os
 import pathlib
 import platform
@@ -76,17 +77,19 @@ def free_port():
 
 
 class Server:
-    """A server process in a directory of its own, removed by close()."""
+    """A server process in a directory of its own, removed by close(), or in a given one that stays.
+    `binary` is another program than the one built here; `enter` runs in the new process first."""
 
-    def __init__(self, name, options, parent=None):
-        self.name, self.options = name, options
-        self.directory = tempfile.mkdtemp(prefix=f"bench-{name}-", dir=parent)
+    def __init__(self, name, options, parent=None, directory=None, binary=None, enter=None):
+        self.name, self.options, self.enter = name, options, enter
+        self.binary = binary or (str(VARVE) if name == "varve" else "redis-server")
+        self.lasting = directory is not None
+        self.directory = directory or tempfile.mkdtemp(prefix=f"bench-{name}-", dir=parent)
         self.process, self.port = None, None
         self.log_path = os.path.join(self.directory, "server.log")
 
     def command_line(self):
-        binary = str(VARVE) if self.name == "varve" else "redis-server"
-        return [binary, "--port", str(self.port), "--bind", "127.0.0.1",
+        return [self.binary, "--port", str(self.port), "--bind", "127.0.0.1",
                 "--dir", self.directory] + self.options
 
     def start(self, timeout_s=120):
@@ -95,7 +98,7 @@ class Server:
         started = time.monotonic()
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(self.command_line(), stdout=log, stderr=log,
-                                            stdin=subprocess.DEVNULL)
+                                            stdin=subprocess.DEVNULL, preexec_fn=self.enter)
         while time.monotonic() - started < timeout_s:
             if self.process.poll() is not None:
                 raise RuntimeError(f"{self.name} ended at its start:\n{self.log()[-2000:]}")
@@ -124,20 +127,20 @@ class Server:
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 
-    def stop(self):
-        """SIGTERM; returns the exit code, killing it after a minute."""
+    def stop(self, timeout_s=60):
+        """SIGTERM; returns the exit code, killing it after `timeout_s`."""
         if self.process is None or self.process.poll() is not None:
             return None
         self.process.send_signal(signal.SIGTERM)
         try:
-            return self.process.wait(60)
+            return self.process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             self.kill()
             raise RuntimeError(f"{self.name} does not stop:\n{self.log()[-2000:]}") from None
 
-    def resident_kb(self):
+    def resident_kb(self, field="VmRSS"):
         for line in pathlib.Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
-            if line.startswith("VmRSS:"):
+            if line.startswith(field + ":"):
                 return int(line.split()[1])
         return 0
 
@@ -148,7 +151,8 @@ class Server:
         try:
             self.stop()
         finally:
-            shutil.rmtree(self.directory, ignore_errors=True)
+            if not self.lasting:
+                shutil.rmtree(self.directory, ignore_errors=True)
 
 
 def output_of(*command):

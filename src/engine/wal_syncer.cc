@@ -79,7 +79,8 @@ Result<void> WalSyncer::Close() {
     const std::lock_guard lock(mutex_);
     is_closed_ = true;
   }
-  Result<void> result = writer_->Sync();
+  Result<void> result = writer_->WriteEnd();
+  if (result) result = writer_->Sync();
   Answer(result);
   return result;
 }

@@ -51,13 +51,13 @@ Result<void> WalWriter::WriteUpTo(Lsn lsn) {
   return Drain();
 }
 
-Result<void> WalWriter::Drain() {
+Result<void> WalWriter::Drain(bool even_nothing) {
   if (has_failed_.load()) return error();
   Lsn end = 0;
   {
     const std::lock_guard lock(buffer_mutex_);
     end = end_;
-    if (pending_.size() == 1 && pending_[0].empty()) return {};
+    if (!even_nothing && pending_.size() == 1 && pending_[0].empty()) return {};
     std::swap(pending_, draining_);
     pending_[0].Reset(active_, active_->OffsetOf(end_));
   }
@@ -102,6 +102,11 @@ Result<void> WalWriter::Sync() {
     syncs_.fetch_add(1, std::memory_order_relaxed);
   }
   return MarkDurable(target);
+}
+
+Result<void> WalWriter::WriteEnd() {
+  const std::lock_guard lock(write_mutex_);
+  return Drain(true);
 }
 
 Result<void> WalWriter::MarkDurable(Lsn lsn) {

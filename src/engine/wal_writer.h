@@ -36,6 +36,9 @@ class WalWriter {
   Result<void> WriteUpTo(Lsn lsn);
   // Writes and syncs all that was appended before the call. Blocks. One at a time.
   Result<void> Sync();
+  // Writes what there is, and the active segment's start and end if that is nothing: so that the
+  // next start does not take a segment that got no record for a torn one. Blocks.
+  Result<void> WriteEnd();
   // Nothing below this segment has to be synced any more; its records are all written. Blocks.
   Result<void> Forget(uint64_t number);
 
@@ -46,8 +49,8 @@ class WalWriter {
   void ResetStats();
 
  private:
-  Result<void> Drain();                   // needs write_mutex_
-  Result<void> Write(WalBuffer& buffer);  // needs write_mutex_
+  Result<void> Drain(bool even_nothing = false);  // needs write_mutex_
+  Result<void> Write(WalBuffer& buffer);          // needs write_mutex_
   Result<void> SyncFiles(const std::vector<std::shared_ptr<WalSegment>>& segments);
   Result<void> MarkDurable(Lsn lsn);
   tl::unexpected<Error> SetError(const Error& error);
