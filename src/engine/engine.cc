@@ -23,6 +23,8 @@ Result<void> Engine::Close() { return core_->Close(); }
 
 Result<void> Engine::WriteLog(Lsn lsn) { return core_->wal().WriteUpTo(lsn); }
 
+Result<void> Engine::SyncLog(Lsn lsn) { return core_->wal().SyncUpTo(lsn); }
+
 void Engine::WhenDurable(Lsn lsn, std::function<void(Result<void>)> done) {
   core_->wal().WhenDurable(lsn, std::move(done));
 }

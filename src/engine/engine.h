@@ -125,6 +125,8 @@ class Engine {
   // Outside the lock: sees to it that the WAL's bytes up to `lsn` are in the kernel, so that a
   // killed process loses none of them. Blocks for one write(2), for all callers together.
   Result<void> WriteLog(Lsn lsn);
+  // Outside the lock: the same, and synced, on the calling thread. Blocks for the disk.
+  Result<void> SyncLog(Lsn lsn);
   // Outside the lock: calls `done` from any thread once the WAL is durable up to `lsn` (written and
   // synced, whatever the sync mode), or has failed. Does not block.
   void WhenDurable(Lsn lsn, std::function<void(Result<void>)> done);

@@ -88,6 +88,8 @@ Result<void> Wal::write_error() const { return state_->writer->error(); }
 
 Result<void> Wal::WriteUpTo(Lsn lsn) { return state_->writer->WriteUpTo(lsn); }
 
+Result<void> Wal::SyncUpTo(Lsn lsn) { return state_->syncer->SyncUpTo(lsn); }
+
 void Wal::WhenDurable(Lsn lsn, std::function<void(Result<void>)> done) {
   state_->syncer->WhenDurable(lsn, std::move(done));
 }

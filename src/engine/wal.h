@@ -77,6 +77,8 @@ class Wal {
   // Writes all bytes up to `lsn` to the files; who comes first writes for all. Blocks for write(2).
   // What is written already stays so, whatever failed since.
   Result<void> WriteUpTo(Lsn lsn);
+  // Makes the log durable up to `lsn` on the calling thread. Blocks.
+  Result<void> SyncUpTo(Lsn lsn);
   // Calls `done` when the log is durable up to `lsn`, or has failed; never from within the call
   // unless it is durable already. Writing and syncing is done on env.log; while one sync runs, the
   // others gather (group commit).

@@ -20,6 +20,13 @@ void WalSyncer::WhenDurable(Lsn lsn, std::function<void(Result<void>)> done) {
   if (!std::exchange(is_sync_posted_, true)) PostSync();
 }
 
+Result<void> WalSyncer::SyncUpTo(Lsn lsn) {
+  if (writer_->durable() >= lsn) return {};
+  const Result<void> result = writer_->Sync();
+  Answer(result);
+  return writer_->durable() >= lsn ? Result<void>() : result;
+}
+
 void WalSyncer::PostSync() {
   log_->Post([weak = weak_from_this()] {
     if (const auto self = weak.lock()) self->SyncOnce();

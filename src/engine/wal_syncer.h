@@ -21,6 +21,8 @@ class WalSyncer : public std::enable_shared_from_this<WalSyncer> {
       : log_(log), writer_(std::move(writer)) {}
 
   // See wal.h.
+  // Makes the log durable up to `lsn` on the calling thread. Blocks.
+  Result<void> SyncUpTo(Lsn lsn);
   void WhenDurable(Lsn lsn, std::function<void(Result<void>)> done);
   void SetMode(SyncMode mode);
   // Stops the timer, then syncs a last time. Blocks.

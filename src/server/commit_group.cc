@@ -56,20 +56,28 @@ void CommitGroup::Commit() {
 void CommitGroup::CommitDurably() {
   sync_under_way_ = true;
   std::swap(syncing_, durable_group_);
+  // If all that the loop has wait for this, nobody is held up when it syncs by itself, and two
+  // changes of threads are saved: one client gets a quarter more done.
+  if (durable_group_.sessions.size() == connections_ &&
+      durable_group_.lsn <= engine_.log_written() + kLoopWriteBytesMax) {
+    return FinishDurably(engine_.SyncLog(durable_group_.lsn));
+  }
   engine_.WhenDurable(durable_group_.lsn, [this](engine::Result<void> outcome) {
-    asio::post(context_, [this, outcome = std::move(outcome)] {
-      if (outcome) durable_ = std::max(durable_, durable_group_.lsn);
-      NoteOutcome(outcome);
-      sync_under_way_ = false;
-      const bool answering = !answers_.empty();
-      for (Session* session : durable_group_.sessions) answers_.emplace_back(session, outcome);
-      durable_group_.sessions.clear();
-      durable_group_.lsn = 0;
-      // First the disk gets its next work, then the peers their replies.
-      if (!syncing_.sessions.empty()) CommitDurably();
-      if (!answering) AnswerSome();
-    });
+    asio::post(context_, [this, outcome = std::move(outcome)] { FinishDurably(outcome); });
   });
+}
+
+void CommitGroup::FinishDurably(const engine::Result<void>& outcome) {
+  if (outcome) durable_ = std::max(durable_, durable_group_.lsn);
+  NoteOutcome(outcome);
+  sync_under_way_ = false;
+  const bool answering = !answers_.empty();
+  for (Session* session : durable_group_.sessions) answers_.emplace_back(session, outcome);
+  durable_group_.sessions.clear();
+  durable_group_.lsn = 0;
+  // First the disk gets its next work, then the peers their replies.
+  if (!syncing_.sessions.empty()) CommitDurably();
+  if (!answering) AnswerSome();
 }
 
 // A few at a time, with a turn for who is ready in between: so the disk gets the next writes of the

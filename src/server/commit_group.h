@@ -32,6 +32,9 @@ class CommitGroup {
   // the loop.
   void Join(Session& session, engine::Lsn lsn);
 
+  // How many connections the loop has.
+  void set_connections(size_t connections) { connections_ = connections; }
+
   // True if a reply that shows the log up to `lsn` may go out at once (appendfsync always).
   bool IsDurable(engine::Lsn lsn) const { return lsn <= durable_; }
 
@@ -44,12 +47,14 @@ class CommitGroup {
   void PostCommit();
   void Commit();
   void CommitDurably();
+  void FinishDurably(const engine::Result<void>& outcome);
   void AnswerSome();
   void NoteOutcome(const engine::Result<void>& outcome);
 
   engine::Engine& engine_;
   asio::io_context& context_;
   spdlog::logger& log_;
+  size_t connections_ = 0;
   Group gathering_;
   Group syncing_;     // likewise, of those that wait for the disk
   Group committing_;  // kept for its memory

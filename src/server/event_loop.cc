@@ -60,10 +60,12 @@ void EventLoop::Begin(Connection connection) {
     End(id);
   });
   sessions_.emplace(id, std::move(session));
+  commits_.set_connections(sessions_.size());
 }
 
 void EventLoop::End(uint64_t id) {
   sessions_.erase(id);
+  commits_.set_connections(sessions_.size());
   services_.registry.Unreserve();
   if (stopping_ && sessions_.empty()) work_.reset();
 }
