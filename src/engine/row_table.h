@@ -81,8 +81,8 @@ class RowTable {
   static constexpr size_t kCacheLineBytes = 64;
 
   static MemoryRow* RowOf(Slot slot) {
-    return reinterpret_cast<MemoryRow*>(slot &
-                                        ((Slot{1} << kTagShift) - 1));  // NOLINT(*-int-to-ptr)
+    const Slot address = slot & ((Slot{1} << kTagShift) - 1);
+    return reinterpret_cast<MemoryRow*>(address);  // NOLINT(*-int-to-ptr)
   }
   static Bucket* OverflowOf(Slot slot) {
     return reinterpret_cast<Bucket*>(slot & ~kOverflow);  // NOLINT(*-int-to-ptr)
