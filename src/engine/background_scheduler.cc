@@ -1,7 +1,5 @@
 #include "engine/background_scheduler.h"
 
-#include <pthread.h>
-
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
@@ -9,9 +7,10 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/strand.hpp>
 #include <chrono>
-#include <csignal>
 #include <thread>
 #include <utility>
+
+#include "engine/posix_thread.h"
 
 namespace varve::engine {
 
@@ -25,14 +24,7 @@ struct BackgroundScheduler::State {
 };
 
 BackgroundScheduler::BackgroundScheduler() : state_(std::make_unique<State>()) {
-  // A signal for the process must find the thread that waits for it.
-  sigset_t all;
-  sigset_t previous;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &previous);
-  state_->thread = std::thread([state = state_.get()] { state->context.run(); });
-  pthread_sigmask(SIG_SETMASK, &previous, nullptr);
-  pthread_setname_np(state_->thread.native_handle(), "varve-bg");
+  state_->thread = StartThread("varve-bg", [state = state_.get()] { state->context.run(); });
 }
 
 BackgroundScheduler::~BackgroundScheduler() {

@@ -38,7 +38,7 @@ class Maintenance {
   void ScheduleCompaction();
   // Once the WAL is durable up to `lsn`, the trees that were dropped until then leave the manifest.
   void ScheduleDrops(Lsn lsn);
-  // Shrinks the row cache to its budget, a little at a time.
+  // Brings the rows in memory within their budget, a little at a time.
   void ScheduleTrim();
   // What runs ends at its next step; nothing new begins.
   void Stop() { stopping_ = true; }

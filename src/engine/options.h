@@ -22,7 +22,7 @@ struct Options {
   SyncMode sync_mode = SyncMode::kEverySecond;  // appendfsync
   uint64_t write_buffer_bytes = 64ull << 20;    // a memtable is sealed at this size
   int sealed_memtables_max = 4;                 // more wait to be flushed: writers wait
-  uint64_t memory_bytes_max = 1ull << 30;       // memtables, row cache, filters and indexes
+  uint64_t memory_bytes_max = 1ull << 30;       // memtables, cached rows, filters and indexes
   size_t block_bytes = 4096;                    // rows of a block before compression
   int filter_bits_per_key = 10;
   size_t settling_loads_max = 1024;  // blind writes whose count is still open

@@ -1,19 +1,19 @@
 #include "engine/posix_block_reader.h"
 
 #include <liburing.h>
-#include <pthread.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <csignal>
 #include <deque>
 #include <future>
 #include <mutex>
 #include <thread>
 #include <utility>
 #include <vector>
+
+#include "engine/posix_thread.h"
 
 namespace varve::engine {
 namespace {
@@ -26,15 +26,11 @@ constexpr unsigned kReapedAtOnce = 8;
 class UringBlockReader final : public BlockReader {
  public:
   UringBlockReader() {
-    std::promise<bool> started;
-    // A signal for the process must find the thread that waits for it, never this one.
-    sigset_t all;
-    sigset_t previous;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &previous);
-    thread_ = std::thread([this, &started] { Run(started); });
-    pthread_sigmask(SIG_SETMASK, &previous, nullptr);
-    works_ = started.get_future().get();
+    // The thread's own: set_value() may still be at work when its outcome is here.
+    const auto started = std::make_shared<std::promise<bool>>();
+    std::future<bool> works = started->get_future();
+    thread_ = StartThread("varve-blocks", [this, started] { Run(*started); });
+    works_ = works.get();
   }
   ~UringBlockReader() override {
     Post([this] { stopping_ = true; });
@@ -85,7 +81,6 @@ class UringBlockReader final : public BlockReader {
   }
 
   void Run(std::promise<bool>& started) {
-    pthread_setname_np(pthread_self(), "varve-blocks");
     const bool works = Start();
     started.set_value(works);
     if (!works) return;

@@ -33,11 +33,11 @@ struct TreeRows {
 
 // All rows in memory, of all trees: those that are not in tables yet, and as many of the others as
 // the budget allows. A write becomes a cached row by being flushed: nothing is copied, its
-// memtable's segments merely pass from the memtable to the cache. Source:  S3-FIFO (Yang et al.,
-// SOSP 2023) over segments instead of single rows: what comes in goes
-//          through a small queue, from which only rows that were visited get into the main queue;
-//          there they stay for as many rounds as they were visited, three at most. A hit counts a
-//          visit in the row and moves nothing.
+// memtable's segments merely pass from the memtable to the cache.
+// Source:  S3-FIFO (Yang et al., SOSP 2023) over segments instead of single rows, without its ghost
+//          queue: what comes in goes through a small queue, from which only rows that were visited
+//          get into the main queue; there they stay for as many rounds as they were visited, three
+//          at most. A hit counts a visit in the row and moves nothing.
 // Threads: no lock inside, all under the command lock.
 // Limits:  as MemoryRow.
 class RowMemory {

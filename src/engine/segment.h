@@ -73,7 +73,6 @@ class Segment {
 
   // What it takes of the machine's memory.
   uint64_t bytes() const { return (huge_ ? mapped_bytes_ : used_bytes_) + owned_bytes_; }
-  size_t mapped_bytes() const { return mapped_bytes_; }
   bool huge() const { return huge_; }
 
  private:

@@ -1,11 +1,9 @@
 #include "engine/thread_executor.h"
 
-#include <pthread.h>
-
-#include <csignal>
 #include <system_error>
 
 #include "engine/invariant.h"
+#include "engine/posix_thread.h"
 
 namespace varve::engine {
 
@@ -47,20 +45,11 @@ size_t ThreadExecutor::thread_count() const {
 }
 
 void ThreadExecutor::StartThread() {
-  // A signal for the process must find the thread that waits for it, never one that is in a write.
-  sigset_t all;
-  sigset_t previous;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &previous);
   try {
-    threads_.emplace_back([this] { Run(); });
+    threads_.push_back(engine::StartThread(name_, [this] { Run(); }));
   } catch (const std::system_error&) {
-    pthread_sigmask(SIG_SETMASK, &previous, nullptr);
     if (threads_.empty()) throw;
-    return;
   }
-  pthread_sigmask(SIG_SETMASK, &previous, nullptr);
-  pthread_setname_np(threads_.back().native_handle(), name_.c_str());
 }
 
 void ThreadExecutor::Enqueue(Work work) {

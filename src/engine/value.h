@@ -12,7 +12,7 @@ namespace varve::engine {
 enum class ValueType : uint8_t { kString = 0 };
 
 // From this size on a value is held once, shared and unchanging, wherever it goes (memtable, WAL
-// buffer, row cache, reply), instead of being copied.
+// buffer, cached row, reply), instead of being copied.
 inline constexpr size_t kSharedValueBytes = 32 * 1024;
 
 struct Value {

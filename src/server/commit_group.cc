@@ -57,7 +57,7 @@ void CommitGroup::CommitDurably() {
   sync_under_way_ = true;
   std::swap(syncing_, durable_group_);
   // If all that the loop has wait for this, nobody is held up when it syncs by itself, and two
-  // changes of threads are saved: one client gets a quarter more done.
+  // changes of threads are saved: one client gets a fifth more done.
   if (durable_group_.sessions.size() == connections_ &&
       durable_group_.lsn <= engine_.log_written() + kLoopWriteBytesMax) {
     return FinishDurably(engine_.SyncLog(durable_group_.lsn));
