@@ -70,7 +70,13 @@ void ThreadExecutor::Run() {
     Work work = std::move(queue_.front());
     queue_.pop_front();
     // This thread may have been the one that waited for the next timer.
-    if (!timers_.empty() && sleeping_ > 0) wake_.notify_one();
+    if (!timers_.empty()) {
+      if (sleeping_ > 0) {
+        wake_.notify_one();
+      } else if (threads_.size() < thread_count_max_) {
+        StartThread();  // else the timer would wait until this work ends
+      }
+    }
     lock.unlock();
     work();
     work = nullptr;  // what it holds may call Post() when destroyed
@@ -94,13 +100,7 @@ void ThreadExecutor::Sleep(std::unique_lock<std::mutex>& lock) {
     wake_.wait(lock);
   } else {
     const Time due = timers_.begin()->first.first;  // a copy: the timer may go while we wait
-#if defined(__SANITIZE_THREAD__)
-    // It does not know the call behind a wait by the steady clock, and takes the mutex for held.
-    wake_.wait_until(lock,
-                     std::chrono::system_clock::now() + (due - std::chrono::steady_clock::now()));
-#else
     wake_.wait_until(lock, due);
-#endif
   }
   --sleeping_;
 }
