@@ -96,7 +96,9 @@ const Error& Guard::refusal() const {
   INVARIANT(state_.refusal.has_value());
   return *state_.refusal;
 }
-void Guard::Wait(Work resume) { core_.store().Wait(state_, std::move(resume)); }
+void Guard::Wait(Work resume, BlockReader* reader) {
+  core_.store().Wait(state_, std::move(resume), reader);
+}
 Lsn Guard::log_end() const { return core_.store().log_end(); }
 
 }  // namespace varve::engine

@@ -200,8 +200,10 @@ class Guard {
   // After kRefused: what stands against it.
   const Error& refusal() const;
   // After kWait, before the lock is released: starts the loads (or waits for room); `resume` is
-  // called once, from any thread, never from within Wait(), when the command may run again.
-  void Wait(Work resume);
+  // called once, from any thread, never from within Wait(), when the command may run again. A few
+  // rows are read by `reader`, if there is one, on whose thread they also land; many by the Env's,
+  // so that its thread has time for others.
+  void Wait(Work resume, BlockReader* reader = nullptr);
 
   // The end of the WAL as of the last Commit(): what WriteLog() and WhenDurable() take.
   Lsn log_end() const;

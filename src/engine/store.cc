@@ -13,6 +13,9 @@ constexpr size_t kLookAheadMax = 128;
 constexpr size_t kMissesMax = 256;
 constexpr size_t kMissesPerPins = 16;
 
+// What a command may have read on the thread that runs it.
+constexpr size_t kReadByCallerMax = 8;
+
 // Rows that a command looks at to evict some while there are too many: more than it adds.
 constexpr size_t kEvictedPerCommand = 16;
 
@@ -412,10 +415,11 @@ void Store::ReplaceTree(int db, TreeId new_tree, uint64_t generation, Lsn lsn) {
 
 // ---- Waiting
 
-void Store::Wait(TransactionState& state, Work resume) {
+void Store::Wait(TransactionState& state, Work resume, BlockReader* reader) {
   state.resume = std::move(resume);
   state.outstanding = 1;  // this call itself: nothing resumes before it ends
-  for (const Miss& miss : state.misses) StartLoad(miss, &state);
+  if (reader == nullptr || state.misses.size() > kReadByCallerMax) reader = env_.blocks;
+  for (const Miss& miss : state.misses) StartLoad(miss, &state, *reader);
   for (const ScanRange::Request& request : state.range_misses) StartRangeLoad(request, &state);
   if (state.settling_needed) {
     ++state.outstanding;

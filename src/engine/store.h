@@ -54,7 +54,7 @@ class Store {
   Outcome Commit(TransactionState& state);
   void BeginRun(TransactionState& state);
   void EndCommand(TransactionState& state);
-  void Wait(TransactionState& state, Work resume);
+  void Wait(TransactionState& state, Work resume, BlockReader* reader);
 
   // ---- Start: before commands run, on one thread.
   void SetHooks(Hooks hooks) { hooks_ = std::move(hooks); }
@@ -159,7 +159,7 @@ class Store {
   uint64_t IndexBytes() const;
 
   // Loading.
-  void StartLoad(const Miss& miss, TransactionState* waiter);
+  void StartLoad(const Miss& miss, TransactionState* waiter, BlockReader& reader);
   void LandLoad(const std::shared_ptr<Load>& load, const VersionLookup::Outcome& found);
   RowMemory::Pin KeepLoaded(const Miss& miss, const std::optional<LoadedRow>& loaded);
   void StartRangeLoad(const ScanRange::Request& request, TransactionState* waiter);

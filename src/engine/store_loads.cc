@@ -12,7 +12,7 @@ constexpr uint64_t kSettlingRetryUs = 100'000;
 
 }  // namespace
 
-void Store::StartLoad(const Miss& miss, TransactionState* waiter) {
+void Store::StartLoad(const Miss& miss, TransactionState* waiter, BlockReader& reader) {
   ++waiter->outstanding;
   std::shared_ptr<Load>& load = loads_[LoadKey{miss.tree->id, miss.position, miss.key}];
   if (load != nullptr) {
@@ -24,7 +24,7 @@ void Store::StartLoad(const Miss& miss, TransactionState* waiter) {
   ++counters_.loads;
   ++loads_in_flight_;
   VersionLookup::Start(
-      env_, load->version, miss.position, miss.key,
+      {*env_.reads, reader}, load->version, miss.position, miss.key,
       [this, load](const VersionLookup::Outcome& found) { LandLoad(load, found); });
 }
 
@@ -101,7 +101,7 @@ void Store::StartSettling(const std::shared_ptr<Tree>& tree,
 
 void Store::RunSettling(const Settling& settling) {
   VersionLookup::Start(
-      env_, settling.version, settling.position, settling.key,
+      {*env_.reads, *env_.blocks}, settling.version, settling.position, settling.key,
       [this, settling](const VersionLookup::Outcome& found) { LandSettling(settling, found); });
 }
 

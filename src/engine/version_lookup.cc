@@ -3,20 +3,26 @@
 #include <utility>
 
 namespace varve::engine {
+namespace {
 
-VersionLookup::VersionLookup(const Env& env, std::shared_ptr<const Version> version,
+// To check and decompress one takes longer than others should wait for their blocks.
+constexpr uint64_t kLargeBlockBytes = 256 << 10;
+
+}  // namespace
+
+VersionLookup::VersionLookup(Readers readers, std::shared_ptr<const Version> version,
                              Position position, std::string key, Done done)
-    : env_(env),
+    : readers_(readers),
       version_(std::move(version)),
       position_(position),
       key_(std::move(key)),
       done_(std::move(done)) {}
 
-void VersionLookup::Start(const Env& env, std::shared_ptr<const Version> version, Position position,
-                          std::string key, Done done) {
+void VersionLookup::Start(Readers readers, std::shared_ptr<const Version> version,
+                          Position position, std::string key, Done done) {
   std::shared_ptr<VersionLookup> lookup(
-      new VersionLookup(env, std::move(version), position, std::move(key), std::move(done)));
-  env.blocks->Post([lookup] {
+      new VersionLookup(readers, std::move(version), position, std::move(key), std::move(done)));
+  readers.blocks.Post([lookup] {
     lookup->version_->ForEachCovering(lookup->position_, [&](const std::shared_ptr<Table>& table) {
       lookup->tables_.push_back(table.get());
       return true;
@@ -37,29 +43,47 @@ void VersionLookup::Advance() {
       continue;
     }
     ++blocks_read_;
-    block_.resize(extent->size);
-    env_.blocks->Read(
-        table.file(), extent->offset, block_,
-        [self = shared_from_this(), &table, extent = *extent](const Result<void>& read) {
-          if (!read) return self->Finish(Fail(read.error()));
-          Result<std::optional<LoadedRow>> found =
-              table.FindIn(extent, std::move(self->block_), self->position_, self->key_);
-          if (!found || found->has_value()) return self->Finish(std::move(found));
-          ++self->next_;
-          self->Advance();
-        });
-    return;
+    return extent->size > kLargeBlockBytes ? ReadLarge(table, *extent) : Read(table, *extent);
   }
   Finish(std::optional<LoadedRow>());
 }
 
+void VersionLookup::Read(const Table& table, const Table::Extent& extent) {
+  block_.resize(extent.size);
+  readers_.blocks.Read(table.file(), extent.offset, block_,
+                       [self = shared_from_this(), &table, extent](const Result<void>& read) {
+                         if (!self->TakeIn(table, extent, read)) self->Advance();
+                       });
+}
+
+void VersionLookup::ReadLarge(const Table& table, const Table::Extent& extent) {
+  readers_.threads.Post([self = shared_from_this(), &table, extent] {
+    self->block_.resize(extent.size);
+    if (self->TakeIn(table, extent, table.file().ReadAt(extent.offset, self->block_))) return;
+    self->readers_.blocks.Post([self] { self->Advance(); });
+  });
+}
+
+bool VersionLookup::TakeIn(const Table& table, const Table::Extent& extent,
+                           const Result<void>& read) {
+  if (!read) {
+    Finish(Fail(read.error()));
+    return true;
+  }
+  Result<std::optional<LoadedRow>> found = table.FindIn(extent, std::move(block_), position_, key_);
+  ++next_;
+  if (found && !found->has_value()) return false;
+  Finish(std::move(found));
+  return true;
+}
+
 void VersionLookup::LoadIndex() {
-  env_.reads->Post([self = shared_from_this()] {
+  readers_.threads.Post([self = shared_from_this()] {
     Result<std::shared_ptr<const TableIndex>> index =
         self->tables_[self->next_]->LoadIndex(&self->index_bytes_);
     if (!index) return self->Finish(Fail(index.error()));
     self->index_ = std::move(*index);
-    self->env_.blocks->Post([self] { self->Advance(); });
+    self->readers_.blocks.Post([self] { self->Advance(); });
   });
 }
 

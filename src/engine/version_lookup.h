@@ -15,7 +15,7 @@ namespace varve::engine {
 
 // The newest row of a key in the tables of a version: one block read after the other, newest table
 // first, until one has it. No thread waits for a block.
-// Threads: Start() from any; `done` on a thread of env.blocks or env.reads.
+// Threads: Start() from any; `done` on a thread of one of the readers.
 class VersionLookup : public std::enable_shared_from_this<VersionLookup> {
  public:
   struct Outcome {
@@ -24,19 +24,28 @@ class VersionLookup : public std::enable_shared_from_this<VersionLookup> {
     uint64_t index_bytes = 0;  // of filters and indexes that had to be loaded
   };
   using Done = std::function<void(Outcome)>;
+  // Who reads; outlives the lookup.
+  struct Readers {
+    Executor& threads;  // what takes long: filters, indexes, large blocks
+    BlockReader& blocks;
+  };
 
-  // Only posts. The env outlives the lookup.
-  static void Start(const Env& env, std::shared_ptr<const Version> version, Position position,
+  // Only posts.
+  static void Start(Readers readers, std::shared_ptr<const Version> version, Position position,
                     std::string key, Done done);
 
  private:
-  VersionLookup(const Env& env, std::shared_ptr<const Version> version, Position position,
+  VersionLookup(Readers readers, std::shared_ptr<const Version> version, Position position,
                 std::string key, Done done);
   void Advance();
   void LoadIndex();
+  void ReadLarge(const Table& table, const Table::Extent& extent);
+  void Read(const Table& table, const Table::Extent& extent);
+  // False: another table is to be asked.
+  bool TakeIn(const Table& table, const Table::Extent& extent, const Result<void>& read);
   void Finish(Result<std::optional<LoadedRow>> row);
 
-  const Env& env_;
+  const Readers readers_;
   const std::shared_ptr<const Version> version_;
   const Position position_;
   const std::string key_;

@@ -6,6 +6,7 @@
 #include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/basic_stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <chrono>
@@ -31,6 +32,7 @@ inline constexpr Token kToken{UseAwaitable()};
 
 // TCP and Unix sockets alike.
 using Socket = asio::basic_stream_socket<asio::generic::stream_protocol, LoopExecutor>;
+using Descriptor = asio::posix::basic_stream_descriptor<LoopExecutor>;
 using Timer =
     asio::basic_waitable_timer<std::chrono::steady_clock,
                                asio::wait_traits<std::chrono::steady_clock>, LoopExecutor>;

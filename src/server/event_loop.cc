@@ -45,6 +45,7 @@ EventLoop::~EventLoop() = default;
 
 void EventLoop::Run() {
   ScheduleSweep();
+  StartReading();
   auto last_work = std::chrono::steady_clock::now();
   while (!context_.stopped()) {
     if (context_.poll() > 0) {
@@ -55,6 +56,25 @@ void EventLoop::Run() {
       context_.run_one();
     }
   }
+}
+
+void EventLoop::StartReading() {
+  reader_ = engine::LoopBlockReader::New(
+      [this](engine::Work work) { asio::post(context_, std::move(work)); });
+  if (reader_ == nullptr) return;
+  // Closed by whoever has it.
+  const int descriptor = ::dup(reader_->descriptor());
+  if (descriptor < 0) return reader_.reset();
+  reads_.emplace(context_, descriptor);
+  AwaitReads();
+}
+
+void EventLoop::AwaitReads() {
+  reads_->async_wait(Descriptor::wait_read, [this](const boost::system::error_code& error) {
+    if (error) return;
+    reader_->TakeIn();
+    AwaitReads();
+  });
 }
 
 void EventLoop::Adopt(Connection connection) {
@@ -83,7 +103,7 @@ void EventLoop::End(uint64_t id) {
   sessions_.erase(id);
   commits_.set_connections(sessions_.size());
   services_.registry.Unreserve();
-  if (stopping_ && sessions_.empty()) work_.reset();
+  if (stopping_ && sessions_.empty()) Finish();
 }
 
 void EventLoop::Kill(uint64_t id) {
@@ -97,8 +117,14 @@ void EventLoop::Stop() {
     stopping_ = true;
     sweep_timer_.cancel();
     for (const auto& [id, session] : sessions_) session->Kill();
-    if (sessions_.empty()) work_.reset();
+    if (sessions_.empty()) Finish();
   });
+}
+
+// Nobody waits for anything any more.
+void EventLoop::Finish() {
+  work_.reset();
+  reads_.reset();
 }
 
 void EventLoop::ScheduleSweep() {

@@ -4,6 +4,7 @@
 #include <boost/asio/executor_work_guard.hpp>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -11,6 +12,7 @@
 
 #include "commands/dispatch.h"
 #include "engine/engine.h"
+#include "engine/posix_block_reader.h"
 #include "server/asio_types.h"
 #include "server/client_registry.h"
 #include "server/commit_group.h"
@@ -72,7 +74,8 @@ class EventLoop {
   const Services& services() const { return services_; }
   LoopFigures& counters() { return figures_; }
   CommitGroup& commits() { return commits_; }
-  uint64_t seconds() const { return seconds_; }  // since the start, by the sweep
+  engine::BlockReader* reader() { return reader_.get(); }  // null without io_uring
+  uint64_t seconds() const { return seconds_; }            // since the start, by the sweep
   // Scratch memory, for use between two suspensions.
   std::vector<std::string_view>& pieces() { return pieces_; }
   std::vector<asio::const_buffer>& buffers() { return buffers_; }
@@ -81,7 +84,10 @@ class EventLoop {
  private:
   void Begin(Connection connection);
   void End(uint64_t id);
+  void Finish();
   void ScheduleSweep();
+  void StartReading();
+  void AwaitReads();
   void Sweep();
 
   const Services services_;
@@ -89,6 +95,8 @@ class EventLoop {
   asio::executor_work_guard<LoopExecutor> work_;
   Timer sweep_timer_;
   CommitGroup commits_;
+  std::unique_ptr<engine::LoopBlockReader> reader_;
+  std::optional<Descriptor> reads_;  // readable when blocks have come
   LoopFigures figures_;
   std::unordered_map<uint64_t, std::unique_ptr<Session>> sessions_;  // by client id
   uint64_t seconds_ = 0;

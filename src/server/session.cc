@@ -223,7 +223,7 @@ void Session::StartWait(engine::Guard& guard) {
         ArgumentsOf(i), [&](std::string_view key) { guard.Prefetch(client_.db, key); });
   }
   // The session stays: it is parked until this has been called.
-  guard.Wait([this] { asio::post(loop_.context(), [this] { Unpark(); }); });
+  guard.Wait([this] { asio::post(loop_.context(), [this] { Unpark(); }); }, loop_.reader());
 }
 
 Awaitable<void> Session::RunContinuation() {

@@ -1,4 +1,9 @@
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <cstdint>
@@ -21,10 +26,77 @@ constexpr uint64_t kFileBytes = 1 << 20;
 
 char ByteAt(uint64_t offset) { return static_cast<char>(offset * 2654435761 >> 13); }
 
+// A thread with an event loop of its own, and the reader of that loop.
+class ReaderOnLoop : public BlockReader {
+ public:
+  ReaderOnLoop() : thread_([this] { Run(); }) {
+    while (!started_) std::this_thread::yield();
+  }
+  ~ReaderOnLoop() override {
+    PostToLoop([this] { stopping_ = true; });
+    thread_.join();
+    ::close(wake_);
+  }
+  bool works() const { return reader_ != nullptr; }
+  void Post(Work work) override { reader_->Post(std::move(work)); }
+  void Read(const RandomAccessFile& file, uint64_t offset, std::span<char> out,
+            std::function<void(Result<void>)> done) override {
+    reader_->Read(file, offset, out, std::move(done));
+  }
+
+ private:
+  void PostToLoop(Work work) {
+    {
+      const std::lock_guard lock(mutex_);
+      posted_.push_back(std::move(work));
+    }
+    const uint64_t one = 1;
+    REQUIRE(::write(wake_, &one, sizeof one) == sizeof one);
+  }
+
+  void Run() {
+    reader_ = LoopBlockReader::New([this](Work work) { PostToLoop(std::move(work)); });
+    started_ = true;
+    while (!stopping_) {
+      const int blocks = reader_ != nullptr ? reader_->descriptor() : -1;
+      std::array<pollfd, 2> ready{{{wake_, POLLIN, 0}, {blocks, POLLIN, 0}}};
+      REQUIRE(::poll(ready.data(), ready.size(), -1) >= 0);
+      if (ready[1].revents != 0) reader_->TakeIn();
+      if (ready[0].revents == 0) continue;
+      uint64_t wakes = 0;
+      REQUIRE(::read(wake_, &wakes, sizeof wakes) == sizeof wakes);
+      std::vector<Work> works;
+      {
+        const std::lock_guard lock(mutex_);
+        works.swap(posted_);
+      }
+      RunAll(works);
+    }
+    reader_.reset();
+  }
+
+  const int wake_ = ::eventfd(0, EFD_CLOEXEC);
+  std::mutex mutex_;
+  std::vector<Work> posted_;
+  std::unique_ptr<LoopBlockReader> reader_;
+  std::atomic<bool> started_{false};
+  bool stopping_ = false;  // the loop's
+  std::thread thread_;     // the last to come
+};
+
+enum class Kind : uint8_t { kPool, kUring, kLoop };
+
+std::unique_ptr<BlockReader> NewReader(Kind kind, Executor& threads) {
+  if (kind == Kind::kPool) return std::make_unique<PoolBlockReader>(&threads);
+  if (kind == Kind::kUring) return NewUringBlockReader();
+  auto reader = std::make_unique<ReaderOnLoop>();
+  if (!reader->works()) return nullptr;
+  return reader;
+}
+
 // A reader, a file of known bytes, and who counts what has come back.
 struct Fixture {
-  explicit Fixture(bool uring)
-      : reader(uring ? NewUringBlockReader() : std::make_unique<PoolBlockReader>(&threads)) {
+  explicit Fixture(Kind kind) : reader(NewReader(kind, threads)) {
     std::string bytes(kFileBytes, '\0');
     for (uint64_t i = 0; i < kFileBytes; ++i) bytes[i] = ByteAt(i);
     const std::string_view piece = bytes;
@@ -57,7 +129,7 @@ bool HasReader(const Fixture& fixture) {
 }
 
 TEST_CASE("BlockReader: many reads at once, from many threads", "[engine][block_reader]") {
-  Fixture fixture(GENERATE(true, false));
+  Fixture fixture(GENERATE(Kind::kPool, Kind::kUring, Kind::kLoop));
   if (!HasReader(fixture)) return;
   constexpr uint64_t kThreads = 4;
   constexpr uint64_t kPosts = 500;
@@ -93,7 +165,7 @@ TEST_CASE("BlockReader: many reads at once, from many threads", "[engine][block_
 }
 
 TEST_CASE("BlockReader: one read may follow from another", "[engine][block_reader]") {
-  Fixture fixture(GENERATE(true, false));
+  Fixture fixture(GENERATE(Kind::kPool, Kind::kUring, Kind::kLoop));
   if (!HasReader(fixture)) return;
   std::string first(100, '\0');
   std::string second(200, '\0');
@@ -115,7 +187,7 @@ TEST_CASE("BlockReader: one read may follow from another", "[engine][block_reade
 
 TEST_CASE("BlockReader: a file that ends too early is an error that names it",
           "[engine][block_reader]") {
-  Fixture fixture(GENERATE(true, false));
+  Fixture fixture(GENERATE(Kind::kPool, Kind::kUring, Kind::kLoop));
   if (!HasReader(fixture)) return;
   std::string out(100, '\0');
   Result<void> result;
