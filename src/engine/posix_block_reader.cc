@@ -131,9 +131,10 @@ void LoopBlockReader::Read(const RandomAccessFile& file, uint64_t offset, std::s
   });
 }
 
+// In this order: what came back incomplete is asked for again.
 void LoopBlockReader::TakeIn() {
-  uring_->Submit(false);
   uring_->Reap();
+  uring_->Submit(false);
 }
 
 }  // namespace varve::engine

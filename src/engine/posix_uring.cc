@@ -23,6 +23,7 @@ class LinuxUring final : public Uring {
   }
 
   bool Open(Use use) {
+    use_ = use;
     // The kernel finishes reads when this thread calls it, instead of interrupting it: when it asks
     // for them, or, since nothing would wake an event loop, at any call. Not all kernels know this.
     io_uring_params parameters{};
@@ -53,8 +54,10 @@ class LinuxUring final : public Uring {
     }
     if (wait) {
       io_uring_submit_and_wait(&ring_, 1);
-    } else {
+    } else if (use_ == Use::kThread) {
       io_uring_submit_and_get_events(&ring_);
+    } else {
+      io_uring_submit(&ring_);
     }
   }
 
@@ -129,6 +132,7 @@ class LinuxUring final : public Uring {
 
   io_uring ring_{};
   bool is_open_ = false;
+  Use use_ = Use::kThread;
   std::deque<Request*> waiting_;  // for their turn
   std::vector<std::pair<Request*, int>> completed_;
   size_t in_flight_ = 0;

@@ -33,7 +33,8 @@ class Uring {
   // was written to.
   virtual void Submit(bool wait) = 0;
   // Calls `done` for some of the reads that have come: a few, so that the kernel gets the next ones
-  // soon, and the caller's other work its turn.
+  // soon, and the caller's other work its turn. What came back in part is queued again, so that a
+  // Submit() has to follow.
   virtual void Reap() = 0;
 
   virtual bool has_completed() const = 0;  // Reap() has something to do
