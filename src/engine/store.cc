@@ -212,7 +212,9 @@ Outcome Store::Commit(TransactionState& state) {
       switch (MakeRoom(state, payload_bytes)) {
         case Room::kYes:
           record_.Clear();
-          for (const WriteSet::Write& write : state.writes.writes()) Apply(write);
+          for (size_t i = 0; i < state.writes.writes().size(); ++i) {
+            if (!state.writes.IsCleared(i)) Apply(state.writes.writes()[i]);
+          }
           wal_->Append(record_.Finish());
           if (memory_.wants_spare()) StartTrimming();
           if (is_paced_.load(std::memory_order_relaxed)) PayForWrite(payload_bytes);

@@ -37,6 +37,8 @@ class WriteSet {
   bool empty() const { return writes_.empty(); }
   const std::vector<Write>& writes() const { return writes_; }
   bool clears(int db) const { return last_clear_[db] != 0; }
+  // A later one of these writes clears its database: it makes no difference.
+  bool IsCleared(size_t index) const { return index + 1 < last_clear_[writes_[index].db]; }
   size_t payload_bytes() const { return payload_bytes_; }  // of keys and values
 
   // What these writes make of a key; on kPut `*write` is the one that counts. O(1) amortized.
