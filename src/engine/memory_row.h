@@ -41,10 +41,15 @@ class MemoryRow {
   }
   Row row() const { return {position_, key(), value_bytes(), type_, is_absent()}; }
 
-  // A read that the cache should remember. Hot rows are at the top already: their lines stay clean.
-  void MarkVisited() const {
+  // A read that the cache should remember: not the one that the row was loaded for, and not that of
+  // a command that runs `again`. Hot rows are at the top already: their lines stay clean.
+  void MarkVisited(bool again = false) const {
     const uint8_t marks = marks_.load(std::memory_order_relaxed);
-    if ((marks & kVisitsMask) != kVisitsMask) marks_.store(marks + 1, std::memory_order_relaxed);
+    if ((marks & kUnread) != 0) {
+      marks_.store(marks & ~kUnread, std::memory_order_relaxed);
+    } else if (!again && (marks & kVisitsMask) != kVisitsMask) {
+      marks_.store(marks + 1, std::memory_order_relaxed);
+    }
   }
 
  private:
@@ -58,6 +63,7 @@ class MemoryRow {
   static constexpr uint8_t kReplaced = 4;  // by a row of the same memtable: not to be flushed
   static constexpr uint8_t kVisitsMask = 3;
   static constexpr uint8_t kLinked = 4;  // in the table, so it is the newest of its key
+  static constexpr uint8_t kUnread = 8;  // loaded for a read that is still to come
 
   MemoryRow() = default;
   bool has_owned_value() const { return (flags_ & kOwnedValue) != 0; }
@@ -67,8 +73,11 @@ class MemoryRow {
     flags_ = static_cast<uint8_t>(on ? flags_ | flag : flags_ & ~flag);
   }
   void SetLinked(bool linked) {
-    const uint8_t visits = marks_.load(std::memory_order_relaxed) & kVisitsMask;
-    marks_.store(linked ? visits | kLinked : visits, std::memory_order_relaxed);
+    const uint8_t others = marks_.load(std::memory_order_relaxed) & ~kLinked;
+    marks_.store(linked ? others | kLinked : others, std::memory_order_relaxed);
+  }
+  void SetUnread() {
+    marks_.store(marks_.load(std::memory_order_relaxed) | kUnread, std::memory_order_relaxed);
   }
   uint8_t visits() const { return marks_.load(std::memory_order_relaxed) & kVisitsMask; }
   void set_visits(uint8_t visits) {

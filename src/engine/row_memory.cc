@@ -46,6 +46,11 @@ size_t RowMemory::SegmentBytes() const {
                     uint64_t{Segment::kAlignment});
 }
 
+// At most 16 MiB, and of a small budget a small part.
+size_t RowMemory::SpareMin() const {
+  return std::clamp<size_t>(bytes_max_ / Segment::kAlignment / kSegmentsMin, 2, 8);
+}
+
 Segment* RowMemory::NewSegment(SegmentQueue& queue, TreeRows& rows, size_t bytes, bool huge) {
   Segment::Pointer segment;
   uses_spare_ |= huge;
@@ -197,7 +202,12 @@ RowMemory::Pin RowMemory::AddLoaded(const std::shared_ptr<TreeRows>& rows, Posit
   const RowTable::Place place = rows->table.Locate(position, key);
   INVARIANT(!place.found());
   const Row row{position, key, {}, type, is_absent};
-  MemoryRow* const added = Append(small_, rows->loading, *rows, row, value, value.bytes.size());
+  // What comes back soon after it was evicted should have stayed.
+  const bool comes_back = ghosts_.Contains(position);
+  MemoryRow* const added =
+      comes_back ? Append(main_, rows->keeping, *rows, row, value, value.bytes.size())
+                 : Append(small_, rows->loading, *rows, row, value, value.bytes.size());
+  added->SetUnread();
   table_bytes_ -= rows->table.memory_bytes();
   rows->table.Insert(place, added);
   table_bytes_ += rows->table.memory_bytes();
@@ -254,7 +264,7 @@ Segment* RowMemory::NextVictim() {
     return nullptr;
   };
   if (Segment* const sparse = first_unpinned(sparse_)) return sparse;
-  const size_t spare_min = uses_spare_ ? kSpareMin : 0;
+  const size_t spare_min = uses_spare_ ? SpareMin() : 0;
   while (spare_.size() > spare_min && memory_bytes() > bytes_max_) spare_.Take(*spare_.oldest());
   if (memory_bytes() <= bytes_max_) return nullptr;
   const bool small_first = main_.empty() || small_.bytes() > bytes_max_ / kSmallShare;
@@ -269,6 +279,7 @@ size_t RowMemory::Walk(Segment& segment, size_t row_count) {
   rows.loading.Close(&segment);
   rows.keeping.Close(&segment);
   const bool sparse = segment.queue_ == &sparse_;
+  const bool small = segment.queue_ == &small_;
   size_t looked_at = 0;
   MemoryRow* next = segment.At(segment.walked_);
   while (next != nullptr && segment.live_rows_ > 0 && looked_at < row_count) {
@@ -277,6 +288,7 @@ size_t RowMemory::Walk(Segment& segment, size_t row_count) {
     for (; next != nullptr && count < batch.size(); next = segment.After(next)) {
       if (!next->is_linked()) continue;  // passed at the speed of memory: not counted
       rows.table.PrefetchBucket(next->position());
+      if (small) ghosts_.Prefetch(next->position());
       batch[count++] = next;
     }
     looked_at += count;
@@ -316,6 +328,10 @@ void RowMemory::Keep(MemoryRow& row, uint8_t visits) {
 void RowMemory::Evict(MemoryRow& row) {
   const Segment& segment = Segment::Of(&row);
   TreeRows& rows = *segment.rows_;
+  if (segment.queue_ == &small_) {
+    ghosts_.FitTo(clean_rows_);
+    ghosts_.Add(row.position());
+  }
   table_bytes_ -= rows.table.memory_bytes();
   rows.table.Remove(rows.table.PlaceOf(&row));
   table_bytes_ += rows.table.memory_bytes();

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <utility>
 
+#include "engine/ghost_queue.h"
 #include "engine/memory_row.h"
 #include "engine/memtable.h"
 #include "engine/position.h"
@@ -34,10 +35,11 @@ struct TreeRows {
 // All rows in memory, of all trees: those that are not in tables yet, and as many of the others as
 // the budget allows. A write becomes a cached row by being flushed: nothing is copied, its
 // memtable's segments merely pass from the memtable to the cache.
-// Source:  S3-FIFO (Yang et al., SOSP 2023) over segments instead of single rows, without its ghost
-//          queue: what comes in goes through a small queue, from which only rows that were visited
-//          get into the main queue; there they stay for as many rounds as they were visited, three
-//          at most. A hit counts a visit in the row and moves nothing.
+// Source:  S3-FIFO (Yang et al., SOSP 2023) over segments instead of single rows: what comes in
+//          goes through a small queue, from which only rows that were visited get into the main
+//          queue; there they stay for as many rounds as they were visited, three at most. What was
+//          evicted from the small queue lately is remembered (GhostQueue), and goes to the main
+//          queue when it is loaded again. A hit counts a visit in the row and moves nothing.
 // Threads: no lock inside, all under the command lock.
 // Limits:  as MemoryRow.
 class RowMemory {
@@ -56,7 +58,8 @@ class RowMemory {
               const Value& value, ValueType type, bool is_absent);
 
   // A row that was read from the tables, or (is_absent) is in none of them; memory has nothing of
-  // the key. Makes room by looking at some rows to evict, but never evicts the new one.
+  // the key. Makes room by looking at some rows to evict, but never evicts the new one. The first
+  // MarkVisited() of the row counts for nothing, being the read that it was loaded for.
   Pin AddLoaded(const std::shared_ptr<TreeRows>& rows, Position position, std::string_view key,
                 const Value& value, ValueType type, bool is_absent);
 
@@ -71,16 +74,17 @@ class RowMemory {
   // True: a segment should be made ready (Segment::NewPopulated(), which may take a millisecond:
   // not under the command lock) and added, so that no write waits for one.
   bool wants_spare() const {
-    return uses_spare_ && spare_.size() < kSpareMin && memory_bytes() < bytes_max_;
+    return uses_spare_ && spare_.size() < SpareMin() && memory_bytes() < bytes_max_;
   }
   void AddSpare(Segment::Pointer segment);
   // Looks at about so many rows, to get within the budget and to gather what is left of segments
   // that are mostly dead. True: there are none left.
   bool EvictSome(size_t row_count);
 
-  // Clean rows, and the tables' own memory.
+  // Clean rows, the tables' own memory, and what is remembered of evicted rows.
   uint64_t memory_bytes() const {
-    return small_.bytes() + main_.bytes() + sparse_.bytes() + spare_.bytes() + table_bytes_;
+    return small_.bytes() + main_.bytes() + sparse_.bytes() + spare_.bytes() + table_bytes_ +
+           ghosts_.memory_bytes();
   }
   uint64_t bytes_max() const { return bytes_max_; }
   uint64_t clean_rows() const { return clean_rows_; }  // known absences included
@@ -89,8 +93,8 @@ class RowMemory {
 
  private:
   // Free segments are kept to be filled again, instead of being given back and mapped anew.
-  static constexpr size_t kSpareMin = 8;
   static constexpr size_t kSpareMax = 32;
+  size_t SpareMin() const;
 
   size_t SegmentBytes() const;
   Segment* NewSegment(SegmentQueue& queue, TreeRows& rows, size_t bytes, bool huge);
@@ -115,6 +119,7 @@ class RowMemory {
   SegmentQueue sparse_;  // of both, mostly dead
   SegmentQueue spare_;   // free, to be used again
   bool uses_spare_ = false;
+  GhostQueue ghosts_;  // of small_
   uint64_t table_bytes_ = 0;
   uint64_t clean_rows_ = 0;
   uint64_t evictions_ = 0;

@@ -65,7 +65,8 @@ Lookup Store::Get(TransactionState& state, int db, std::string_view key) {
   }
   const Tree& tree = *databases_[db];
   if (const MemoryRow* row = tree.rows->table.Find(position, key)) {
-    row->MarkVisited();
+    // A command that has waited for loads runs again, and meets rows that it has visited already.
+    row->MarkVisited(!state.pins.empty());
     ++counters_.memory_hits;
     if (row->is_absent()) return {};
     return {Presence::kPresent, row->type(), row->value()};

@@ -44,6 +44,7 @@ void Store::LandLoad(const std::shared_ptr<Load>& load, const VersionLookup::Out
       loads_.erase(LoadKey{miss.tree->id, miss.position, miss.key});
       if (loaded && !miss.tree->dropped) {
         const RowMemory::Pin pin = KeepLoaded(miss, *loaded);
+        if (memory_.wants_spare()) StartTrimming();
         for (TransactionState* waiter : load->waiters) waiter->pins.push_back(pin.Clone());
       } else if (!loaded) {
         for (TransactionState* waiter : load->waiters) {

@@ -476,6 +476,46 @@ TEST_CASE("RowMemory: a row stays for as many rounds as it was visited, three at
   CHECK(memory.clean_rows() == 0);
 }
 
+TEST_CASE("RowMemory: the read that a row was loaded for is no visit, nor is one that comes again",
+          "[engine][row_memory]") {
+  RowMemory memory(kPlenty);
+  TestTree tree(memory);
+  Memtable memtable(1);
+  for (uint64_t i = 0; i < 3; ++i) (void)tree.Load(i, "loaded");
+  tree.Put(memtable, 3, "written");  // for no read
+  tree.Put(memtable, 4, "written");
+  memory.MakeClean(memtable);
+  tree.Visit(0);
+  tree.Visit(1);
+  tree.Visit(1);
+  for (int run = 0; run < 3; ++run) {
+    for (const uint64_t number : {2, 4}) tree.Find(number)->MarkVisited(/*again=*/run > 0);
+  }
+  tree.Visit(3);
+  memory.SetBytesMax(0);
+  memory.EvictSome(5);  // looks at each of them once
+  for (uint64_t i = 0; i < 5; ++i) {
+    CAPTURE(i);
+    CHECK(tree.Has(i) == (i == 1 || i >= 3));
+  }
+}
+
+TEST_CASE("RowMemory: a row that is loaded again soon stays without a visit",
+          "[engine][row_memory]") {
+  RowMemory memory(kSmallSegments);
+  TestTree tree(memory);
+  const std::string value(100, 'v');
+  uint64_t next = 0;
+  while (memory.evictions() == 0) (void)tree.Load(next++, value);
+  const uint64_t cached = memory.clean_rows();
+  REQUIRE(!tree.Has(0));
+  (void)tree.Load(0, value);
+  const uint64_t other = next;  // for the first time
+  for (uint64_t i = 0; i < 2 * cached; ++i) (void)tree.Load(next++, value);
+  CHECK(tree.Has(0));
+  CHECK(!tree.Has(other));
+}
+
 TEST_CASE("RowMemory: large values are evicted a few at a time", "[engine][row_memory]") {
   constexpr uint64_t kRows = 200;
   RowMemory memory(kSmallSegments * 4);
@@ -573,6 +613,7 @@ TEST_CASE("RowMemory: a smaller budget is reached in bounded steps", "[engine][r
   TestTree tree(memory);
   for (uint64_t i = 0; i < kRows; ++i) {
     (void)tree.Load(i, std::string(100, 'v'));
+    tree.Visit(i);  // what it was loaded for
     tree.Visit(i);
   }
   memory.SetBytesMax(memory.memory_bytes() / 2);
