@@ -14,7 +14,9 @@ namespace {
 // What a loop writes to the log itself: a few ms.
 constexpr uint64_t kLoopWriteBytesMax = 8 << 20;
 
-constexpr size_t kAnswersAtOnce = 16;
+// A sync does not wait for company longer than that.
+constexpr auto kPatienceMax = std::chrono::microseconds(200);
+constexpr size_t kGroups = 3;
 
 }  // namespace
 
@@ -34,7 +36,7 @@ void CommitGroup::PostCommit() {
   if (std::exchange(posted_, true)) return;
   asio::post(context_, [this] {
     posted_ = false;
-    if (!sync_under_way_ && !syncing_.sessions.empty()) CommitDurably();
+    SyncIfTime();
     if (!gathering_.sessions.empty()) Commit();
   });
 }
@@ -50,12 +52,31 @@ void CommitGroup::Commit() {
   committing_.lsn = 0;
 }
 
-// The loop goes on meanwhile. Who joins until the disk answers makes up the next group: a sync
-// costs the same for one as for all, and asking for each pass's few at once would keep the disk,
-// and the threads around it, busy with many small ones.
+void CommitGroup::SyncIfTime() {
+  if (sync_under_way_ || syncing_.sessions.empty()) return;
+  if (IsTimeToSync()) {
+    CommitDurably();
+  } else {
+    PostCommit();
+  }
+}
+
+// Who writes all the time falls into three groups: one waits for the disk, one is being answered,
+// one sends its next writes. So disk, loop and peers work at the same time. Left to themselves the
+// groups would come to many small ones, each as expensive a sync as a large one, or to a single one
+// that takes turns with the disk. Who writes now and then does not wait for others.
+bool CommitGroup::IsTimeToSync() const {
+  size_t members = 0;
+  for (const size_t count : members_) members += count;
+  return syncing_.sessions.size() * kGroups >= members || Clock::now() >= patience_ends_;
+}
+
+// The loop goes on meanwhile. Who joins until the disk answers makes up the next group.
 void CommitGroup::CommitDurably() {
   sync_under_way_ = true;
+  sync_began_ = Clock::now();
   std::swap(syncing_, durable_group_);
+  CountMembers();
   // If all that the loop has wait for this, nobody is held up when it syncs by itself, and two
   // changes of threads are saved: one client gets a fifth more done.
   if (durable_group_.sessions.size() == connections_ &&
@@ -67,29 +88,28 @@ void CommitGroup::CommitDurably() {
   });
 }
 
+void CommitGroup::CountMembers() {
+  ++syncs_;
+  members_[syncs_ % kRoundSyncs] = 0;
+  for (Session* session : durable_group_.sessions) {
+    const uint64_t last = std::exchange(session->last_sync, syncs_);
+    if (last != 0 && last + kRoundSyncs > syncs_) --members_[last % kRoundSyncs];
+    ++members_[syncs_ % kRoundSyncs];
+  }
+}
+
 void CommitGroup::FinishDurably(const engine::Result<void>& outcome) {
   if (outcome) durable_ = std::max(durable_, durable_group_.lsn);
   NoteOutcome(outcome);
   sync_under_way_ = false;
-  const bool answering = !answers_.empty();
-  for (Session* session : durable_group_.sessions) answers_.emplace_back(session, outcome);
-  durable_group_.sessions.clear();
-  durable_group_.lsn = 0;
+  const Clock::time_point now = Clock::now();
+  patience_ends_ = now + std::min<Clock::duration>(now - sync_began_, kPatienceMax);
+  std::swap(durable_group_, answered_);
   // First the disk gets its next work, then the peers their replies.
-  if (!syncing_.sessions.empty()) CommitDurably();
-  if (!answering) AnswerSome();
-}
-
-// A few at a time, with a turn for who is ready in between: so the disk gets the next writes of the
-// first ones while the others are still being answered. All at once, clients and disk would take
-// turns, each waiting for the other.
-void CommitGroup::AnswerSome() {
-  for (size_t i = 0; i < kAnswersAtOnce && !answers_.empty(); ++i) {
-    const auto [session, outcome] = std::move(answers_.front());
-    answers_.pop_front();
-    session->OnCommitted(outcome);
-  }
-  if (!answers_.empty()) asio::post(context_, [this] { AnswerSome(); });
+  SyncIfTime();
+  for (Session* session : answered_.sessions) session->OnCommitted(outcome);
+  answered_.sessions.clear();
+  answered_.lsn = 0;
 }
 
 void CommitGroup::NoteOutcome(const engine::Result<void>& outcome) {

@@ -1,8 +1,9 @@
 #pragma once
 
-#include <deque>
-#include <memory>
-#include <utility>
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
 #include <vector>
 
 #include "engine/engine.h"
@@ -39,6 +40,10 @@ class CommitGroup {
   bool IsDurable(engine::Lsn lsn) const { return lsn <= durable_; }
 
  private:
+  using Clock = std::chrono::steady_clock;
+  // A connection that has not waited for so many syncs is not one of those that write now.
+  static constexpr uint64_t kRoundSyncs = 8;
+
   struct Group {
     std::vector<Session*> sessions;
     engine::Lsn lsn = 0;
@@ -46,9 +51,11 @@ class CommitGroup {
 
   void PostCommit();
   void Commit();
+  void SyncIfTime();
+  bool IsTimeToSync() const;
   void CommitDurably();
   void FinishDurably(const engine::Result<void>& outcome);
-  void AnswerSome();
+  void CountMembers();
   void NoteOutcome(const engine::Result<void>& outcome);
 
   engine::Engine& engine_;
@@ -57,12 +64,15 @@ class CommitGroup {
   size_t connections_ = 0;
   Group gathering_;
   Group syncing_;     // likewise, of those that wait for the disk
-  Group committing_;  // kept for its memory
+  Group committing_;  // kept for its memory, as answered_
   engine::Lsn durable_ = 0;
   Group durable_group_;  // of the sync that is under way
+  Group answered_;
   bool sync_under_way_ = false;
-  // Whose sync has ended, with its outcome.
-  std::deque<std::pair<Session*, engine::Result<void>>> answers_;
+  Clock::time_point sync_began_;
+  Clock::time_point patience_ends_;  // of IsTimeToSync()
+  uint64_t syncs_ = 0;
+  std::array<size_t, kRoundSyncs> members_{};  // by the last sync that they waited for, modulo
   bool posted_ = false;
   bool failed_ = false;  // and logged: the first failure is final for the engine
 };

@@ -42,6 +42,8 @@ class Session {
   // Once a second: idle and output limits; frees the buffers of a quiet connection.
   void Sweep();
 
+  uint64_t last_sync = 0;  // the CommitGroup's: which one it has waited for last
+
   size_t held_bytes() const;
   size_t input_bytes() const { return parser_.held_bytes(); }
   size_t output_bytes() const { return replies_.held_bytes(); }
