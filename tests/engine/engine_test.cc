@@ -2,6 +2,7 @@
 #include "engine/engine.h"
 
 #include <catch2/catch.hpp>
+#include <random>
 
 #include "engine/support/engine_driver.h"
 
@@ -226,6 +227,32 @@ TEST_CASE("engine: damage in a table is an error that names the file, for its ro
   CHECK(failed > 0);
   CHECK(failed < 300);
   CHECK(database.driver().Put(0, "still", "writable"));
+}
+
+TEST_CASE("engine: a large value is read from its table, and its damage found", "[engine]") {
+  ColdDatabase database(1);
+  EngineDriver& driver = database.driver();
+  std::mt19937_64 random(1);
+  std::string large(600'000, '\0');
+  for (char& byte : large) byte = static_cast<char>(random());
+  REQUIRE(driver.Put(0, "large", large));
+  const uint64_t loads = database.engine().stats().loads;
+  // Push it out of the memtable and out of memory.
+  for (int i = 0; i < 3000; ++i) REQUIRE(driver.Put(1, "fill" + std::to_string(i), "fill"));
+  database.machine().scheduler.RunReady();
+  CHECK(driver.Get(0, "large") == large);
+  CHECK(database.engine().stats().loads > loads);
+  for (int i = 3000; i < 6000; ++i) REQUIRE(driver.Put(1, "fill" + std::to_string(i), "fill"));
+  database.machine().scheduler.RunReady();
+  const auto names = database.machine().env().files->List("db");
+  for (const std::string& name : *names) {
+    const uint64_t size = *database.machine().env().files->FileSize("db/" + name);
+    if (name.ends_with(".sst") && size > large.size()) {
+      database.machine().disk().Corrupt("db/" + name, size / 2);
+    }
+  }
+  CHECK_FALSE(driver.Run([&](Guard& guard) { guard.Get(0, "large"); }));
+  CHECK(driver.error().code == Errc::kCorruption);
 }
 
 TEST_CASE("engine: after a failed write of the log writes are refused and reads go on",
