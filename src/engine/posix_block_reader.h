@@ -16,7 +16,8 @@ namespace varve::engine {
 std::unique_ptr<BlockReader> NewUringBlockReader();
 
 // The same on the thread of an event loop, so that what comes back is at once where it is needed.
-// Threads: that of the loop, which also makes and destroys it; Post() from any.
+// Threads: that of the loop, which also makes it; Post() from any. Destroyed by anyone when nothing
+//          is under way.
 class LoopBlockReader : public BlockReader {
  public:
   // `post` has the loop run work; callable from any thread. Null where NewUringBlockReader() is.
