@@ -14,6 +14,7 @@
 #include <thread>
 #include <vector>
 
+#include "engine/invariant.h"
 #include "engine/posix_block_reader.h"
 #include "engine/posix_file_system.h"
 #include "engine/support/temporary_directory.h"
@@ -51,7 +52,7 @@ class ReaderOnLoop : public BlockReader {
       posted_.push_back(std::move(work));
     }
     const uint64_t one = 1;
-    REQUIRE(::write(wake_, &one, sizeof one) == sizeof one);
+    INVARIANT(::write(wake_, &one, sizeof one) == sizeof one);
   }
 
   void Run() {
@@ -60,11 +61,11 @@ class ReaderOnLoop : public BlockReader {
     while (!stopping_) {
       const int blocks = reader_ != nullptr ? reader_->descriptor() : -1;
       std::array<pollfd, 2> ready{{{wake_, POLLIN, 0}, {blocks, POLLIN, 0}}};
-      REQUIRE(::poll(ready.data(), ready.size(), -1) >= 0);
+      INVARIANT(::poll(ready.data(), ready.size(), -1) >= 0);
       if (ready[1].revents != 0) reader_->TakeIn();
       if (ready[0].revents == 0) continue;
       uint64_t wakes = 0;
-      REQUIRE(::read(wake_, &wakes, sizeof wakes) == sizeof wakes);
+      INVARIANT(::read(wake_, &wakes, sizeof wakes) == sizeof wakes);
       std::vector<Work> works;
       {
         const std::lock_guard lock(mutex_);
