@@ -143,7 +143,7 @@ struct Env {
   Random* random;
   Executor* background;  // serial (a strand): plans, merges, installs, deletes
   Executor* log;         // serial: writes and syncs the WAL, prepares its segments
-  Executor* reads;       // parallel: reads that block: filters and indexes, ranges
+  Executor* reads;       // parallel: reads that block: filters, indexes, ranges, large blocks
   BlockReader* blocks;   // reads single blocks, for rows
 };
 

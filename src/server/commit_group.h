@@ -52,7 +52,7 @@ class CommitGroup {
   void PostCommit();
   void Commit();
   void SyncIfTime();
-  bool IsTimeToSync() const;
+  bool IsTimeToSync() const;  // for those who wait for the next sync
   void CommitDurably();
   void FinishDurably(const engine::Result<void>& outcome);
   void CountMembers();
