@@ -134,6 +134,8 @@ constexpr CommandDoc kDocs[] = {
      "Find all keys that match a pattern.", kPattern},
     {"flushdb", "1.0.0", "server", kConstant, "Remove all keys of the selected database.", kFlush},
     {"flushall", "1.0.0", "server", kConstant, "Remove all keys of all databases.", kFlush},
+    {"compact", "7.0.0", "server", kConstant,
+     "Merge all tables into the last level, in the background.", {}},
     {"ping", "1.0.0", "connection", kConstant, "Tell that the server is there.", kOptionalMessage},
     {"echo", "1.0.0", "connection", kConstant, "Return the message.", kMessage},
     {"quit", "1.0.0", "connection", kConstant, "Close the connection.", {}},

@@ -88,6 +88,8 @@ class Host {
   virtual void RequestShutdown(const ShutdownRequest& request) = 0;
   // False if no stop was under way that could still be called off.
   virtual bool AbortShutdown() = 0;
+  // Merges everything into the last level, in the background.
+  virtual void Compact() = 0;
   // enable-debug-command no | yes | local
   virtual bool DebugAllowed(const Client& client) const = 0;
 

@@ -5,6 +5,8 @@
 #include <optional>
 #include <string>
 
+#include "commands/dispatch.h"
+#include "commands/host.h"
 #include "commands/text.h"
 
 namespace varve::commands {
@@ -87,6 +89,12 @@ Run Flushall(Call& call) {
   if (!CheckFlushOption(call)) return Run::kDone;
   for (int db = 0; db < engine::kDatabaseCount; ++db) call.guard.Clear(db);
   call.reply.Ok();
+  return Run::kDone;
+}
+
+Run Compact(Call& call) {
+  call.dispatcher.host().Compact();
+  call.reply.SimpleString("Background compaction started");
   return Run::kDone;
 }
 

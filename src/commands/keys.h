@@ -12,5 +12,6 @@ Run Dbsize(Call& call);
 Run Randomkey(Call& call);
 Run Flushdb(Call& call);  // ASYNC and SYNC make no difference: both are at once
 Run Flushall(Call& call);
+Run Compact(Call& call);  // Varve's own: space that hidden rows take comes back at once
 
 }  // namespace varve::commands

@@ -48,6 +48,7 @@ constexpr Command kCommands[] = {
      "request_policy:all_shards response_policy:all_succeeded"},
     {"flushall", -1, kWrite, kKeyspaceCategory | kDangerousCategory, {}, &Flushall,
      "request_policy:all_shards response_policy:all_succeeded"},
+    {"compact", 1, kAdministration, kDangerousCategory, {}, &Compact},
     {"ping", -1, kFast, kConnectionCategory, {}, &Ping,
      "request_policy:all_shards response_policy:all_succeeded"},
     {"echo", 2, kLoading | kStale | kFast, kConnectionCategory, {}, &Echo},

@@ -1,25 +1,26 @@
 #pragma once
 
-#include <cstdint>
+#include <cstddef>
 #include <memory>
 
 #include "engine/env.h"
 
 namespace varve::engine {
 
-// The executor of flush and compaction: a strand, so work runs one at a time and in order, on a
-// thread and an io_context of its own; a busy server cannot hold it up, nor it the server.
-// Threads: Post() and PostAfter() from any. Signals are blocked in the thread.
+// The threads of flush and compaction, and two executors on them: strand() runs work one at a time
+// and in order, workers() on as many threads as there are. They take turns, also on one thread; a
+// busy server cannot hold them up, nor they the server.
+// Threads: Post() and PostAfter() of both from any. Signals are blocked in the threads.
 // Errors:  the constructor throws std::system_error when it gets no thread or timer.
 // This file pair is the only one of the engine that uses Asio.
-class BackgroundScheduler : public Executor {
+class BackgroundScheduler {
  public:
-  BackgroundScheduler();
+  explicit BackgroundScheduler(size_t threads = 1);
   // Waits for the work that runs; drops what has not started.
-  ~BackgroundScheduler() override;
+  ~BackgroundScheduler();
 
-  void Post(Work work) override;
-  void PostAfter(uint64_t delay_us, Work work) override;
+  Executor* strand();
+  Executor* workers();
 
  private:
   struct State;

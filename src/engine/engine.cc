@@ -33,6 +33,8 @@ Lsn Engine::log_written() const { return core_->wal().written(); }
 
 SyncMode Engine::sync_mode() const { return core_->sync_mode(); }
 uint64_t Engine::write_delay_us() const { return core_->store().write_delay_us(); }
+void Engine::Compact() { core_->Compact(); }
+
 Stats Engine::stats() { return core_->CollectStats(); }
 void Engine::SetSyncMode(SyncMode mode) { core_->SetSyncMode(mode); }
 

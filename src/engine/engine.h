@@ -101,6 +101,8 @@ struct Stats {
   uint64_t compaction_bytes_read = 0, compaction_bytes_written = 0;
   uint64_t write_waits = 0, longest_write_wait_us = 0, write_delay_us = 0;
   uint64_t compaction_debt = 0;
+  uint64_t compactions_running = 0;
+  double compaction_pressure = 0;  // from 1.0 on a step is due
   // files
   std::vector<LevelStats> levels;
   uint64_t table_bytes = 0;
@@ -139,6 +141,9 @@ class Engine {
   // How long a client that writes is asked to pause now, by the debt of flush and compaction; 0
   // almost always. Any thread.
   uint64_t write_delay_us() const;
+
+  // Merges all that is there now into the last level, in the background. Any thread; only posts.
+  void Compact();
 
   // Any thread; take the lock for a moment.
   Stats stats();

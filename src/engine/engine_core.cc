@@ -64,13 +64,15 @@ Result<void> EngineCore::Recover() {
   maintenance_ = std::make_unique<Maintenance>(env_, options_, *store_, *wal_, std::move(manifest));
   {
     std::lock_guard lock(store_->mutex());
-    store_->SetHooks({[this] { maintenance_->ScheduleFlush(); },
+    store_->SetHooks({[this] { maintenance_->ScheduleTidying(); },
+                      [this] { maintenance_->ScheduleFlush(); },
                       [this](Lsn lsn) { maintenance_->ScheduleDrops(lsn); },
                       [this] { maintenance_->ScheduleTrim(); }});
     store_->StartWriting(wal_.get());
   }
   maintenance_->ScheduleFlush();
   maintenance_->ScheduleCompaction();
+  maintenance_->ScheduleTidying();
 
   recovered_records_ = recovery.records;
   recovered_bytes_ = recovery.bytes;

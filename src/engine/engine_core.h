@@ -25,6 +25,7 @@ class EngineCore {
   const Options& options() const { return options_; }
   SyncMode sync_mode() const { return sync_mode_.load(std::memory_order_relaxed); }
   void SetSyncMode(SyncMode mode);
+  void Compact() { maintenance_->ScheduleWholeCompaction(); }
   Stats CollectStats();
 
  private:

@@ -141,7 +141,8 @@ struct Env {
   FileSystem* files;
   Clock* clock;
   Random* random;
-  Executor* background;  // serial (a strand): plans, merges, installs, deletes
+  Executor* background;  // serial (a strand): flushes, plans, installs, deletes
+  Executor* workers;     // parallel: merges
   Executor* log;         // serial: writes and syncs the WAL, prepares its segments
   Executor* reads;       // parallel: reads that block: filters, indexes, ranges, large blocks
   BlockReader* blocks;   // reads single blocks, for rows

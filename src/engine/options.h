@@ -25,6 +25,8 @@ struct Options {
   uint64_t memory_bytes_max = 1ull << 30;       // memtables, cached rows, filters and indexes
   size_t block_bytes = 4096;                    // rows of a block before compression
   int filter_bits_per_key = 10;
+  size_t background_threads = 1;     // merges at once; the Env has as many threads for them
+  uint64_t background_io_limit = 0;  // bytes a second that merges read and write; 0 is no limit
   size_t settling_loads_max = 1024;  // blind writes whose count is still open
 };
 

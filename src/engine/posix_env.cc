@@ -36,11 +36,13 @@ void SystemRandom::Fill(std::span<char> out) {
   }
 }
 
-PosixEnv::PosixEnv(size_t read_threads, bool io_uring)
-    : log_("varve-log", 1),
+PosixEnv::PosixEnv(size_t read_threads, bool io_uring, size_t background_threads)
+    : background_(background_threads),
+      log_("varve-log", 1),
       reads_("varve-read", read_threads),
       blocks_(NewBlockReader(io_uring)),
-      env_{&files_, &clock_, &random_, &background_, &log_, &reads_, blocks_.get()} {}
+      env_{&files_, &clock_, &random_,     background_.strand(), background_.workers(),
+           &log_,   &reads_, blocks_.get()} {}
 
 std::unique_ptr<BlockReader> PosixEnv::NewBlockReader(bool io_uring) {
   std::unique_ptr<BlockReader> reader = io_uring ? NewUringBlockReader() : nullptr;

@@ -32,7 +32,8 @@ inline constexpr size_t kReadThreadsDefault = 32;
 // Owns: all that its Env points to. Lifetime: outlives the engine that was opened with it.
 class PosixEnv {
  public:
-  explicit PosixEnv(size_t read_threads = kReadThreadsDefault, bool io_uring = true);
+  explicit PosixEnv(size_t read_threads = kReadThreadsDefault, bool io_uring = true,
+                    size_t background_threads = 1);
   PosixEnv(const PosixEnv&) = delete;
   PosixEnv& operator=(const PosixEnv&) = delete;
 

@@ -4,12 +4,12 @@ namespace varve::engine {
 
 RangeWriter::RangeWriter(FileSystem* files, std::string directory,
                          std::atomic<uint64_t>* next_number, const PositionSecret* secret,
-                         int range_bits, TableBuilder::Settings settings)
+                         std::vector<DyadicRange> ranges, TableBuilder::Settings settings)
     : files_(files),
       directory_(std::move(directory)),
       next_number_(next_number),
       secret_(secret),
-      range_bits_(range_bits),
+      ranges_(std::move(ranges)),
       settings_(settings) {}
 
 RangeWriter::~RangeWriter() {
@@ -23,11 +23,12 @@ RangeWriter::~RangeWriter() {
 }
 
 Result<void> RangeWriter::Add(const Row& row) {
-  if (builder_ != nullptr && !range_.Contains(row.position)) TRY(FinishTable());
+  if (builder_ != nullptr && row.position > ranges_[range_].last()) TRY(FinishTable());
   if (builder_ == nullptr) {
-    range_ = DyadicRange::Of(row.position, range_bits_);
+    while (range_ < ranges_.size() && row.position > ranges_[range_].last()) ++range_;
+    INVARIANT(range_ < ranges_.size() && ranges_[range_].Contains(row.position));
     TRY_ASSIGN(builder_, TableBuilder::Create(files_, directory_, next_number_->fetch_add(1),
-                                              range_, settings_));
+                                              ranges_[range_], settings_));
   }
   ++row_count_;
   return builder_->Add(row);
@@ -55,6 +56,14 @@ uint64_t RangeWriter::file_bytes() const {
   uint64_t bytes = builder_ == nullptr ? 0 : builder_->file_bytes();
   for (const TableInfo& info : infos_) bytes += info.file_bytes;
   return bytes;
+}
+
+std::vector<DyadicRange> EvenRanges(int bits) {
+  std::vector<DyadicRange> ranges;
+  for (Position index = 0; index < Position{1} << bits; ++index) {
+    ranges.push_back(DyadicRange::Of(bits == 0 ? 0 : index << (64 - bits), bits));
+  }
+  return ranges;
 }
 
 }  // namespace varve::engine

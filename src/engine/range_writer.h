@@ -12,15 +12,16 @@
 namespace varve::engine {
 
 // Writes a sorted run of rows as tables of one dyadic range each: the output of a flush or of a
-// compaction.
+// compaction. A range without rows gets no table.
 // Owns:    the files until Release(): destroyed before that, it removes them.
-// Threads: one at a time (the background strand). Blocks on writes.
+// Threads: one at a time. Blocks on writes.
 // Errors:  after one the writer is only good for being destroyed.
 class RangeWriter {
  public:
-  // Each table covers the range of `range_bits` bits that its rows lie in.
+  // `ranges`: in order, apart from each other; all rows lie in them.
   RangeWriter(FileSystem* files, std::string directory, std::atomic<uint64_t>* next_number,
-              const PositionSecret* secret, int range_bits, TableBuilder::Settings settings);
+              const PositionSecret* secret, std::vector<DyadicRange> ranges,
+              TableBuilder::Settings settings);
   ~RangeWriter();
 
   // In order of (position, key), each key once.
@@ -42,15 +43,18 @@ class RangeWriter {
   const std::string directory_;
   std::atomic<uint64_t>* const next_number_;
   const PositionSecret* const secret_;
-  const int range_bits_;
+  const std::vector<DyadicRange> ranges_;
   const TableBuilder::Settings settings_;
 
   std::unique_ptr<TableBuilder> builder_;
-  DyadicRange range_;  // of builder_
+  size_t range_ = 0;  // of builder_, or the next one
   std::vector<TableInfo> infos_;
   std::vector<std::shared_ptr<Table>> tables_;
   uint64_t row_count_ = 0;
   bool released_ = false;
 };
+
+// The `2^bits` ranges that the whole space is cut into.
+std::vector<DyadicRange> EvenRanges(int bits);
 
 }  // namespace varve::engine

@@ -22,6 +22,9 @@ constexpr size_t kEvictedPerCommand = 16;
 // A record is read into memory whole by recovery, so there is a largest one.
 constexpr size_t kTransactionBytesMax = size_t{2} << 30;
 
+// Compaction works with at least this much, or its tables would be smaller than blocks.
+constexpr uint64_t kWriteBufferBytesMin = 16 * 1024;
+
 // What an operation adds to its key and value in a WAL record, at most.
 constexpr size_t kOperationBytesMax = 16 + kRowHeaderBytesMax;
 
@@ -34,7 +37,7 @@ Store::Store(const Env& env, const Options& options, const PositionSecret& secre
       memory_(options.memory_bytes_max),
       memory_bytes_max_(options.memory_bytes_max),
       write_buffer_bytes_(options.write_buffer_bytes) {
-  limits_.table_bytes = std::max<uint64_t>(options.write_buffer_bytes / 2, 64 * 1024);
+  limits_.write_buffer_bytes = std::max(options.write_buffer_bytes, kWriteBufferBytesMin);
 }
 
 // ---- Reading
@@ -218,6 +221,10 @@ Outcome Store::Commit(TransactionState& state) {
           }
           wal_->Append(record_.Finish());
           if (memory_.wants_spare()) StartTrimming();
+          if (is_tidy_) [[unlikely]] {
+            is_tidy_ = false;
+            hooks_.writing();
+          }
           if (is_paced_.load(std::memory_order_relaxed)) PayForWrite(payload_bytes);
           break;
         case Room::kWait:
@@ -377,6 +384,7 @@ void Store::ApplyPut(const std::shared_ptr<Tree>& tree, const Row& row, const Va
     ++tree->key_count;
     ++memtable.key_count_delta;
   }
+  if (existence != Existence::kAbsent) ++memtable.hidden_rows;
   if (existence == Existence::kUnknown) {
     StartSettling(tree, tree->active, row.position, row.key);
   }
@@ -390,6 +398,7 @@ void Store::ApplyDelete(const std::shared_ptr<Tree>& tree, Position position,
   (void)Write(*tree, tombstone, {});  // it was live: Delete() has looked
   --tree->key_count;
   --memtable.key_count_delta;
+  ++memtable.hidden_rows;
   record_.Delete(tree->id, tombstone);
 }
 

@@ -31,6 +31,7 @@ class Store {
  public:
   // What the store asks of the background; called under the lock, must only post.
   struct Hooks {
+    std::function<void()> writing;          // the first write after AskForTidying(), or of all
     std::function<void()> sealed;           // a generation waits to be flushed
     std::function<void(Lsn)> tree_dropped;  // a FLUSHDB was logged
     std::function<void()> memory_to_trim;   // until TrimRowMemory() is done
@@ -89,6 +90,13 @@ class Store {
   [[nodiscard]] std::vector<Work> InstallFlush(const Generation& generation,
                                                std::vector<Change>& changes, uint64_t elapsed_us);
   void InstallCompaction(Change& change);
+  void SetCompactionDebt(const CompactionDebt& debt);
+  // Seals the active memtables, if the next segment is there and they hold anything: all of them,
+  // or only where they hide so many rows of tables that a flush frees more than it costs.
+  bool SealActive(bool only_if_worthwhile);
+  bool has_active_rows() const { return !active_.members.empty(); }
+  // Everything is tidy: the next write calls the hook `writing`.
+  void AskForTidying() { is_tidy_ = true; }
   std::vector<std::shared_ptr<Tree>> LiveTrees() const;
   // The drops recorded in generations up to `generation` (flush), or up to `lsn`.
   std::vector<TreeDrop> DropsUpTo(uint64_t generation, Lsn lsn) const;
@@ -194,6 +202,7 @@ class Store {
   std::array<std::shared_ptr<Tree>, kDatabaseCount> databases_;
   RowMemory memory_;
   bool trimming_ = false;     // the background has been asked to
+  bool is_tidy_ = true;       // nothing was written since the background has tidied up
   uint64_t index_bytes_ = 0;  // of filters and indexes, as far as is known
   size_t index_hand_ = 0;     // tables that DropIndexes() has passed, in its round
   int64_t foreign_bytes_ = 0;
@@ -218,6 +227,7 @@ class Store {
   // what was admitted is paid for.
   double flushed_bytes_per_us_ = 64;  // what flushes reach; a guess before the first one
   double paced_bytes_per_us_ = 0;
+  CompactionDebt debt_;
   std::atomic<bool> is_paced_{false};
   std::atomic<uint64_t> paid_until_us_{0};
 

@@ -1,5 +1,6 @@
 // The part of Store that flush and compaction call, and the figures.
 #include <algorithm>
+#include <cmath>
 
 #include "engine/store.h"
 
@@ -15,10 +16,14 @@ constexpr uint64_t kIndexShare = 4;
 // Pacing: what share of the rate at which memtables are flushed is admitted when so many are
 // sealed. One is being flushed while writers fill the next, so up to one is no debt at all.
 constexpr double kAdmittedBySealed[] = {0, 0, 1.1, 0.8, 0.5};  // 0: no limit
-// Likewise for L0 tables over one position: compaction sets in at 4, and is behind from here on.
-constexpr size_t kPacedLevel0Depth = 12;
-constexpr double kAdmittedLessPerTable = 0.06;
-constexpr double kAdmittedMin = 0.2;
+// Likewise by the pressure of compaction: from here on the share falls by a factor e for each so
+// much more, so there is a pressure at which writes come as fast as merges take them down.
+constexpr double kPacedPressure = 1.25;
+constexpr double kPressureStep = 0.4;
+constexpr double kAdmittedMin = 0.02;
+// Memtables that hide more than this part of the live rows are flushed when nobody writes, since
+// that gives back more space than it takes.
+constexpr uint64_t kHiddenRowsPart = 12;
 // A client never pauses longer than this at once.
 constexpr uint64_t kDelayMaxUs = 30'000;
 // How much the last flush counts in the running average of the rate.
@@ -177,23 +182,36 @@ uint64_t Store::IndexBytes() const {
   return bytes;
 }
 
-// What flushes reach is what writers may use in the long run. The share that they are given falls
-// as the debt grows, so the two meet well before anything is full, and nobody is stopped dead.
+// What flushes reach is what writers may use for a while. The share that they are given falls as
+// the debt grows, so the two meet well before anything is full, and nobody is stopped dead.
 void Store::UpdatePacing() {
-  size_t depth = 0;
-  for (const auto& tree : databases_) {
-    for (size_t range = 0; range < size_t{1} << kFanoutBits; ++range) {
-      depth = std::max(depth, tree->version->Level0Depth(range));
-    }
-  }
   double admitted = kAdmittedBySealed[std::min(sealed_.size(), std::size(kAdmittedBySealed) - 1)];
-  if (depth > kPacedLevel0Depth) {
-    const double by_depth = std::max(
-        kAdmittedMin, 1 - kAdmittedLessPerTable * static_cast<double>(depth - kPacedLevel0Depth));
-    admitted = admitted == 0 ? by_depth : std::min(admitted, by_depth);
+  if (debt_.pressure > kPacedPressure) {
+    const double by_pressure =
+        std::max(kAdmittedMin, std::exp((kPacedPressure - debt_.pressure) / kPressureStep));
+    admitted = admitted == 0 ? by_pressure : std::min(admitted, by_pressure);
   }
   paced_bytes_per_us_ = admitted * flushed_bytes_per_us_;
   is_paced_.store(admitted > 0, std::memory_order_relaxed);
+}
+
+void Store::SetCompactionDebt(const CompactionDebt& debt) {
+  debt_ = debt;
+  UpdatePacing();
+}
+
+bool Store::SealActive(bool only_if_worthwhile) {
+  if (active_.members.empty() || write_refusal_ || !wal_->NextFits(0) ||
+      sealed_.size() >= static_cast<size_t>(options_.sealed_memtables_max)) {
+    return false;
+  }
+  bool worthwhile = !only_if_worthwhile;
+  for (const auto& [tree, memtable] : active_.members) {
+    const auto live = static_cast<uint64_t>(std::max<int64_t>(tree->key_count, 0));
+    worthwhile = worthwhile || memtable->hidden_rows * kHiddenRowsPart > live;
+  }
+  if (worthwhile) Seal();
+  return worthwhile;
 }
 
 void Store::PayForWrite(uint64_t bytes) {
@@ -242,9 +260,11 @@ void Store::FillStats(Stats& stats) const {
   stats.filter_index_bytes = IndexBytes();
   stats.settling_pending = settling_;
   stats.write_delay_us = write_delay_us();
+  stats.compaction_debt = debt_.bytes;
+  stats.compactions_running = debt_.running;
+  stats.compaction_pressure = debt_.pressure;
   stats.levels.assign(kLevelCount, {});
   for (const auto& tree : databases_) {
-    stats.compaction_debt += CompactionDebt(*tree->version, limits_);
     for (int level = 0; level < kLevelCount; ++level) {
       stats.levels[level].tables += tree->version->level(level).size();
       stats.levels[level].bytes += tree->version->level_bytes(level);

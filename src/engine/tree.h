@@ -25,6 +25,8 @@ struct TreeMemtable {
   // whether its key existed) counts as a new key, until its settling load takes that back.
   int64_t key_count_delta = 0;
   size_t settling = 0;  // loads that may still change it; a flush waits for them
+  // Rows of older memtables or tables that its own rows hide, at most: what a flush makes garbage.
+  uint64_t hidden_rows = 0;
 };
 
 // One log-structured merge tree: what a database holds until it is flushed (FLUSHDB), which gives

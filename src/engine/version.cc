@@ -18,8 +18,9 @@ Version::Version(std::array<Tables, kLevelCount> levels) : levels_(std::move(lev
             [](const auto& a, const auto& b) { return a->info().number > b->info().number; });
   for (uint32_t i = 0; i < levels_[0].size(); ++i) {
     for (size_t range = 0; range < level0_covering_.size(); ++range) {
-      const auto covered = DyadicRange::Of(Position{range} << (64 - kFanoutBits), kFanoutBits);
-      if (levels_[0][i]->info().range.Overlaps(covered)) level0_covering_[range].push_back(i);
+      if (levels_[0][i]->info().range.Overlaps(Level0Range(range))) {
+        level0_covering_[range].push_back(i);
+      }
     }
   }
   for (int level = 1; level < kLevelCount; ++level) {
@@ -31,18 +32,15 @@ Version::Version(std::array<Tables, kLevelCount> levels) : levels_(std::move(lev
       INVARIANT(!tables[i - 1]->info().range.Overlaps(tables[i]->info().range));
     }
   }
-  for (const Tables& tables : levels_) table_count_ += tables.size();
+  for (int level = 0; level < kLevelCount; ++level) {
+    table_count_ += levels_[level].size();
+    for (const auto& table : levels_[level]) shape_.levels[level].push_back(&table->info());
+  }
 }
 
 uint64_t Version::level_bytes(int index) const {
   uint64_t bytes = 0;
   for (const auto& table : levels_[index]) bytes += table->info().file_bytes;
-  return bytes;
-}
-
-uint64_t Version::level_row_bytes(int index) const {
-  uint64_t bytes = 0;
-  for (const auto& table : levels_[index]) bytes += table->info().row_bytes;
   return bytes;
 }
 

@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "engine/level_shape.h"
 #include "engine/manifest.h"
 #include "engine/position.h"
 #include "engine/table.h"
@@ -15,12 +16,6 @@ namespace varve::engine {
 // file, and it may be dropped under the command lock.
 std::shared_ptr<Table> ReleasedOn(Executor* executor, std::shared_ptr<Table> table);
 
-inline constexpr int kFanoutBits = 3;  // a level is 8 times the one above it
-
-// The tables of level `level` cover one dyadic range of so many bits each, exactly. L0 tables cover
-// any range of up to kFanoutBits bits.
-constexpr int LevelRangeBits(int level) { return level * kFanoutBits; }
-
 // An immutable set of tables per level: what one tree has on disk. Whoever holds it keeps the
 // files. Threads: any; all members are const.
 class Version {
@@ -30,12 +25,14 @@ class Version {
   Version() = default;
   // `level0` newest first (by table number), the others are sorted here by range.
   explicit Version(std::array<Tables, kLevelCount> levels);
+  Version(const Version&) = delete;  // its shape points into its tables
+  Version& operator=(const Version&) = delete;
 
   const Tables& level(int index) const { return levels_[index]; }
   bool empty() const { return table_count_ == 0; }
   size_t table_count() const { return table_count_; }
-  uint64_t level_bytes(int index) const;      // of the files
-  uint64_t level_row_bytes(int index) const;  // of keys and values, before compression
+  uint64_t level_bytes(int index) const;  // of the files
+  const LevelShape& shape() const { return shape_; }
 
   // Calls `visit(const std::shared_ptr<Table>&)` for each table whose range holds `position`,
   // newest data first, until it returns false.
@@ -54,8 +51,6 @@ class Version {
   const std::shared_ptr<Table>* FindCovering(int level, Position position) const;
   // The tables of `level` that share positions with `range`; of L0 newest first.
   Tables Overlapping(int level, const DyadicRange& range) const;
-  // How many tables one position of `range` (kFanoutBits bits) meets in L0.
-  size_t Level0Depth(size_t range_index) const { return level0_covering_[range_index].size(); }
 
   // A copy without the tables numbered in `removed` and with `added`.
   std::shared_ptr<const Version> Edited(
@@ -64,8 +59,9 @@ class Version {
 
  private:
   std::array<Tables, kLevelCount> levels_;
-  // For each range of kFanoutBits bits the L0 tables over it, newest first.
-  std::array<std::vector<uint32_t>, size_t{1} << kFanoutBits> level0_covering_;
+  LevelShape shape_;
+  // For each of L0's ranges the L0 tables over it, newest first.
+  std::array<std::vector<uint32_t>, kLevel0Ranges> level0_covering_;
   size_t table_count_ = 0;
 };
 

@@ -13,11 +13,15 @@ using engine::Fail;
 using engine::Result;
 
 constexpr uint64_t kDefaultLoopsMax = 8;
+constexpr uint64_t kDefaultMergesMax = 4;
 
 // Puts what was found out in the place of 0, and makes paths independent of the working directory.
 Settings Resolve(Settings settings, const Machine& machine) {
   if (settings.io_threads == 0) {
     settings.io_threads = std::clamp<uint64_t>(machine.cores - 1, 1, kDefaultLoopsMax);
+  }
+  if (settings.background_threads == 0) {
+    settings.background_threads = std::clamp<uint64_t>(machine.cores - 1, 1, kDefaultMergesMax);
   }
   if (settings.maxmemory == 0) settings.maxmemory = machine.memory_bytes / 2;
   for (std::string* path : {&settings.dir, &settings.logfile, &settings.pidfile}) {

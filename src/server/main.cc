@@ -91,7 +91,7 @@ int Serve(const CommandLine& command_line, Config& config) {
   spdlog::logger& log = **opened;
   log.info("Varve is starting: version={}, bits=64, pid={}", kVersion, getpid());
   FitClients(config, log);
-  const engine::PosixEnv env;
+  const engine::PosixEnv env(engine::kReadThreadsDefault, true, settings.background_threads);
   log.info("Rows are read from the disk {}",
            env.uses_io_uring() ? "through io_uring" : "by threads: io_uring can't be used here");
   Result<std::unique_ptr<engine::Engine>> engine =
@@ -99,7 +99,9 @@ int Serve(const CommandLine& command_line, Config& config) {
                                        .logger = *opened,
                                        .sync_mode = settings.appendfsync,
                                        .write_buffer_bytes = settings.write_buffer_size,
-                                       .memory_bytes_max = settings.maxmemory});
+                                       .memory_bytes_max = settings.maxmemory,
+                                       .background_threads = settings.background_threads,
+                                       .background_io_limit = settings.background_io_limit});
   if (!engine) return Refuse(log, engine.error());
   {
     std::string config_file;

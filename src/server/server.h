@@ -46,6 +46,7 @@ class Server : public commands::Host {
   void ForEachClient(const std::function<void(const commands::Client&)>& visit) override;
   bool KillClient(uint64_t id) override;
   void RequestShutdown(const commands::ShutdownRequest& request) override;
+  void Compact() override { engine_.Compact(); }
   bool AbortShutdown() override;
   bool DebugAllowed(const commands::Client& client) const override;
   commands::ServerFigures Figures() override;

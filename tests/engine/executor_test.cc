@@ -16,13 +16,30 @@ namespace {
 
 using std::chrono::steady_clock;
 
-std::unique_ptr<Executor> MakeSerial(int kind) {
-  if (kind == 0) return std::make_unique<BackgroundScheduler>();
-  return std::make_unique<ThreadExecutor>("test", 1);
-}
+// The serial executor of one kind or the other, with the threads that it needs.
+class Serial {
+ public:
+  explicit Serial(int kind) {
+    if (kind == 0) {
+      scheduler_ = std::make_unique<BackgroundScheduler>(3);
+    } else {
+      thread_ = std::make_unique<ThreadExecutor>("test", 1);
+    }
+  }
+  Executor* get() const { return thread_ ? thread_.get() : scheduler_->strand(); }
+  Executor* operator->() const { return get(); }
+  void reset() {
+    scheduler_.reset();
+    thread_.reset();
+  }
+
+ private:
+  std::unique_ptr<BackgroundScheduler> scheduler_;
+  std::unique_ptr<ThreadExecutor> thread_;
+};
 
 TEST_CASE("Executor: a serial one runs work in order, from many threads", "[engine][env]") {
-  const auto executor = MakeSerial(GENERATE(0, 1));
+  const Serial executor(GENERATE(0, 1));
   constexpr int kPosts = 2000;
   std::vector<std::vector<int>> seen(4);  // by poster; no lock: the executor is serial
   std::atomic<int> inside = 0;
@@ -52,7 +69,7 @@ TEST_CASE("Executor: a serial one runs work in order, from many threads", "[engi
 }
 
 TEST_CASE("Executor: PostAfter waits its time, the earlier first", "[engine][env]") {
-  const auto executor = MakeSerial(GENERATE(0, 1));
+  const Serial executor(GENERATE(0, 1));
   const auto start = steady_clock::now();
   std::vector<int> order;
   std::promise<void> all;
@@ -68,7 +85,7 @@ TEST_CASE("Executor: PostAfter waits its time, the earlier first", "[engine][env
 }
 
 TEST_CASE("Executor: its end waits for running work and drops the rest", "[engine][env]") {
-  auto executor = MakeSerial(GENERATE(0, 1));
+  Serial executor(GENERATE(0, 1));
   std::promise<void> started;
   std::promise<void> go_on;
   std::atomic<bool> finished = false;
@@ -93,6 +110,23 @@ TEST_CASE("Executor: its end waits for running work and drops the rest", "[engin
   CHECK(finished);
   CHECK_FALSE(ran_later);
   CHECK(held.use_count() == 1);  // dropped work is destroyed
+}
+
+TEST_CASE("BackgroundScheduler: workers run side by side, and beside the strand", "[engine][env]") {
+  BackgroundScheduler scheduler(3);
+  std::atomic<int> inside = 0;
+  std::promise<void> all_inside;
+  std::promise<void> release;
+  const std::shared_future<void> released = release.get_future().share();
+  const auto work = [&, released] {
+    if (++inside == 3) all_inside.set_value();
+    released.wait();
+  };
+  scheduler.workers()->Post(work);
+  scheduler.workers()->Post(work);
+  scheduler.strand()->Post(work);
+  all_inside.get_future().get();  // three at once, or this never returns
+  release.set_value();
 }
 
 TEST_CASE("ThreadExecutor: threads come as work piles up, and run it side by side",
@@ -132,7 +166,7 @@ TEST_CASE("ThreadExecutor: a timer fires while all that waited for it are at wor
 }
 
 TEST_CASE("Executor: signals are left to the threads that wait for them", "[engine][env]") {
-  const auto executor = MakeSerial(GENERATE(0, 1));
+  const Serial executor(GENERATE(0, 1));
   std::promise<bool> blocked;
   executor->Post([&] {
     sigset_t set;

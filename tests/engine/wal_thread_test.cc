@@ -23,7 +23,7 @@ struct Machine {
   MemFileSystem files;
   SeededRandom random{1};
   ThreadExecutor log{"log", 1};
-  Env env{&files, nullptr, &random, nullptr, &log, nullptr, nullptr};
+  Env env{&files, nullptr, &random, nullptr, nullptr, &log, nullptr, nullptr};
   std::unique_ptr<Wal> wal;
   std::mutex command_lock;
   std::vector<std::string> appended;  // guarded by command_lock

@@ -31,6 +31,7 @@ class FakeHost : public Host {
     killed.push_back(id);
     return clients.contains(id);
   }
+  void Compact() override { ++compactions; }
   void RequestShutdown(const ShutdownRequest& request) override { shutdown = request; }
   bool AbortShutdown() override { return std::exchange(shutdown, std::nullopt).has_value(); }
   bool DebugAllowed(const Client&) const override { return debug_allowed; }
@@ -62,6 +63,7 @@ class FakeHost : public Host {
   std::map<std::string, std::string> config = {
       {"save", ""}, {"appendonly", "yes"}, {"maxmemory", "0"}, {"maxclients", "10000"}};
   int resets = 0;
+  int compactions = 0;
 };
 
 class CommandFixture {

@@ -50,6 +50,7 @@ class SimulatedEnv {
              scheduler.clock(),
              &random,
              scheduler.serial_executor(),
+             scheduler.parallel_executor(),
              scheduler.serial_executor(),
              reads_,
              &blocks_} {}

@@ -1,0 +1,302 @@
+#include "engine/compactor.h"
+
+#include <spdlog/logger.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "engine/merge_cursor.h"
+
+namespace varve::engine {
+namespace {
+
+constexpr size_t kMergeStepRows = 512;  // between two yields: less than a millisecond
+constexpr size_t kMergeReadaheadBytes = 256 * 1024;
+
+// A tree has some hundred tables or more, so that a step needs room for a few hundredths of it
+// only; from 16 GB on they have their full size, a write buffer's.
+constexpr uint64_t kTablesMin = 256;
+constexpr uint64_t kTableBytesPart = 8;  // of a write buffer, at least
+
+uint64_t TotalRows(const Version::Tables& tables) {
+  uint64_t rows = 0;
+  for (const auto& table : tables) rows += table->info().row_count;
+  return rows;
+}
+
+uint64_t TotalBytes(const Version::Tables& tables) {
+  uint64_t bytes = 0;
+  for (const auto& table : tables) bytes += table->info().file_bytes;
+  return bytes;
+}
+
+}  // namespace
+
+class Compactor::IoPace {
+ public:
+  // `threads` share the limit.
+  IoPace(const MaintenanceContext& context, size_t threads)
+      : clock_(*context.env().clock),
+        bytes_per_us_(static_cast<double>(context.options().background_io_limit) / 1e6 /
+                      static_cast<double>(threads)),
+        began_us_(clock_.MonotonicUs()) {}
+
+  // How long to wait before going on, when so many bytes have been read and written.
+  uint64_t DelayUs(uint64_t bytes) const {
+    if (bytes_per_us_ <= 0) return 0;
+    const auto due_us =
+        began_us_ + static_cast<uint64_t>(static_cast<double>(bytes) / bytes_per_us_);
+    const uint64_t now_us = clock_.MonotonicUs();
+    return due_us <= now_us ? 0 : std::min<uint64_t>(due_us - now_us, kDelayMaxUs);
+  }
+
+ private:
+  static constexpr uint64_t kDelayMaxUs =
+      20'000;  // the end of the engine is heeded within this time
+
+  const Clock& clock_;
+  const double bytes_per_us_;
+  const uint64_t began_us_;
+};
+
+Compactor::Compactor(MaintenanceContext& context)
+    : context_(context), slots_(std::max<size_t>(context.options().background_threads, 1)) {}
+
+void Compactor::Start() {
+  UpdateDebt();
+  for (Task<bool>& slot : slots_) {
+    if (!slot.done()) continue;
+    slot = RunJobs();
+    slot.Start();
+  }
+}
+
+bool Compactor::has_idle_work() const {
+  return has_idle_work_ || std::any_of(slots_.begin(), slots_.end(),
+                                       [](const Task<bool>& slot) { return !slot.done(); });
+}
+
+void Compactor::CompactWhole() {
+  {
+    std::lock_guard lock(context_.store().mutex().background());
+    for (const auto& tree : context_.store().LiveTrees()) whole_.insert(tree->id);
+  }
+  Start();
+}
+
+std::optional<Compaction> Compactor::PickFor(const Tree& tree, const CompactionPlan& plan) {
+  std::vector<Compaction> running;
+  for (const auto& [id, step] : running_) {
+    if (id == tree.id) running.push_back(step);
+  }
+  if (whole_.contains(tree.id)) {
+    auto step = plan.Pick(running, CompactionGoal::kWhole);
+    if (!step && running.empty()) whole_.erase(tree.id);
+    return step;
+  }
+  if (auto step = plan.Pick(running, CompactionGoal::kKeepPace)) return step;
+  auto idle_step = plan.Pick(running, CompactionGoal::kTidyUp);
+  has_idle_work_ = has_idle_work_ || idle_step;
+  return tidies_up_ ? idle_step : std::nullopt;
+}
+
+std::vector<Compactor::TreePlan> Compactor::Plans() const {
+  Store& store = context_.store();
+  std::vector<std::pair<std::shared_ptr<Tree>, std::shared_ptr<const Version>>> trees;
+  {
+    std::lock_guard lock(store.mutex().background());
+    for (const auto& tree : store.LiveTrees()) trees.emplace_back(tree, tree->version);
+  }
+  const auto& known_trees = context_.manifest_state().trees;
+  std::vector<TreePlan> plans;
+  for (auto& [tree, version] : trees) {
+    if (tree->drop_persisted || version->empty()) continue;
+    std::optional<uint64_t> live_rows;
+    const auto known = known_trees.find(tree->id);
+    if (known != known_trees.end() && known->second.live_key_count != kKeyCountUnknown) {
+      live_rows = known->second.live_key_count;
+    }
+    CompactionPlan plan(version->shape(), store.compaction_limits(), live_rows);
+    plans.push_back({std::move(tree), std::move(version), std::move(plan)});
+  }
+  return plans;
+}
+
+void Compactor::UpdateDebt() {
+  CompactionDebt debt;
+  for (const TreePlan& tree : Plans()) {
+    debt.pressure = std::max(debt.pressure, tree.plan.pressure());
+    debt.bytes += tree.plan.debt_bytes();
+  }
+  debt.running = running_.size();
+  std::lock_guard lock(context_.store().mutex().background());
+  context_.store().SetCompactionDebt(debt);
+}
+
+std::optional<Compactor::Job> Compactor::PickNext() {
+  std::optional<Job> picked;
+  double picked_pressure = -1;
+  has_idle_work_ = false;
+  for (const auto& [tree, version, plan] : Plans()) {
+    if (plan.pressure() <= picked_pressure) continue;
+    const std::optional<Compaction> step = PickFor(*tree, plan);
+    if (!step) continue;
+    picked_pressure = plan.pressure();
+    picked = Job{tree, version, *step, version->Overlapping(step->level, step->range),
+                 version->Overlapping(step->output_level, step->range)};
+  }
+  return picked;
+}
+
+Task<bool> Compactor::RunJobs() {
+  context_.BeginWork();
+  RetryPause retry;
+  while (!context_.ended()) {
+    const std::optional<Job> job = PickNext();
+    if (!job) break;
+    running_.emplace_back(job->tree->id, job->step);
+    Start();  // the other threads may find something too
+    const Result<void> done = co_await Run(*job);
+    std::erase(running_, std::pair(job->tree->id, job->step));
+    UpdateDebt();
+    if (done) {
+      context_.ReportSuccess();
+      retry.Reset();
+    } else if (!context_.ended()) {
+      context_.ReportFailure("compaction", done.error());
+      co_await context_.Pause(retry.Next());
+    }
+  }
+  context_.EndWork();
+  co_return true;
+}
+
+Task<Result<void>> Compactor::Run(const Job& job) {
+  // A table under which nothing lies needs no merge, unless it has tombstones to be dropped.
+  if (job.lower.empty() && job.upper.size() == 1 && job.upper[0]->info().tombstone_count == 0) {
+    co_await Yield{*context_.env().background};  // many such steps must not keep a flush waiting
+    if (context_.ended()) co_return context_.Stopped();
+    if (job.tree->drop_persisted) co_return Result<void>();
+    co_return Move(job);
+  }
+  co_return co_await Rewrite(job);
+}
+
+Result<void> Compactor::Move(const Job& job) {
+  const auto& table = job.upper[0];
+  VersionEdit::Tree changed{job.tree->id, {}, {table->info().number}, std::nullopt};
+  changed.added.push_back({job.step.output_level, table->info()});
+  return Install(job, std::move(changed), {{job.step.output_level, table}}, 0, 0);
+}
+
+uint64_t Compactor::TableBytesMax(const Version& version) const {
+  uint64_t bytes = 0;
+  for (int level = 0; level < kLevelCount; ++level) bytes += version.level_bytes(level);
+  const uint64_t full = context_.store().compaction_limits().write_buffer_bytes;
+  return std::clamp(bytes / kTablesMin, full / kTableBytesPart, full);
+}
+
+// Begins and ends on the strand; between, it is on the threads that merge.
+Task<Result<void>> Compactor::Rewrite(const Job& job) {
+  const uint64_t began_us = context_.env().clock->MonotonicUs();
+  Version::Tables inputs = job.upper;
+  inputs.insert(inputs.end(), job.lower.begin(), job.lower.end());
+  co_await Yield{*context_.env().workers};
+  std::unique_ptr<RangeWriter> writer;
+  Result<void> merged;
+  Result<std::vector<DyadicRange>> ranges =
+      OutputRanges(job.step.range, inputs, TableBytesMax(*job.version));
+  if (ranges) {
+    writer = context_.NewWriter(*std::move(ranges));
+    merged = co_await Merge(job, *writer);
+  } else {
+    merged = Fail(ranges.error());
+  }
+  co_await Yield{*context_.env().background};
+  CO_TRY(merged);
+  if (context_.ended()) co_return context_.Stopped();
+  if (job.tree->drop_persisted) co_return Result<void>();  // a FLUSHDB overtook: the output goes
+
+  VersionEdit::Tree changed{job.tree->id, {}, {}, std::nullopt};
+  for (const auto& table : inputs) changed.removed.push_back(table->info().number);
+  for (const auto& table : writer->tables()) {
+    changed.added.push_back({job.step.output_level, table->info()});
+  }
+  const uint64_t bytes_read = TotalBytes(inputs);
+  const Result<void> installed =
+      Install(job, std::move(changed), context_.TablesAt(job.step.output_level, *writer),
+              bytes_read, writer->file_bytes());
+  if (installed || context_.manifest_failed()) writer->Release();
+  CO_TRY(installed);
+  for (const auto& table : inputs) table->MarkObsolete();
+  context_.log().info(
+      "compaction: L{} to L{}, {}+{} tables, {} bytes in, {} tables, {} bytes out, {} ms",
+      job.step.level, job.step.output_level, job.upper.size(), job.lower.size(), bytes_read,
+      writer->tables().size(), writer->file_bytes(),
+      (context_.env().clock->MonotonicUs() - began_us) / 1000);
+  co_return Result<void>();
+}
+
+// Every input row is accounted for: written, hidden by a newer one of its key, or a tombstone that
+// hides nothing any more.
+Task<Result<void>> Compactor::Merge(const Job& job, RangeWriter& writer) {
+  std::vector<std::unique_ptr<RowCursor>> sources;
+  std::vector<const TableCursor*> cursors;
+  for (const Version::Tables* tables : {&job.upper, &job.lower}) {
+    for (const auto& table : *tables) {
+      auto cursor = std::make_unique<TableCursor>(table, &context_.store().secret(),
+                                                  kMergeReadaheadBytes, true);
+      cursors.push_back(cursor.get());
+      sources.push_back(std::move(cursor));
+    }
+  }
+  const IoPace pace(context_, slots_.size());
+  const auto bytes_done = [&] {
+    uint64_t bytes = writer.file_bytes();
+    for (const TableCursor* cursor : cursors) bytes += cursor->bytes_read();
+    return bytes;
+  };
+  MergeCursor merged(std::move(sources));
+  uint64_t dropped = 0;
+  size_t steps = 0;
+  for (merged.Seek(0); merged.Valid(); merged.Next()) {
+    const Row& row = merged.row();
+    bool drop = false;
+    if (row.is_tombstone) {
+      CO_TRY_ASSIGN(drop, CanDropTombstone(*job.version, job.step.output_level, row.position));
+    }
+    if (drop) {
+      ++dropped;
+    } else {
+      CO_TRY(writer.Add(row));
+    }
+    if (++steps % kMergeStepRows != 0) continue;
+    co_await Yield{*context_.env().workers, pace.DelayUs(bytes_done())};
+    if (context_.stopping()) co_return context_.Stopped();
+  }
+  CO_TRY(merged.status());
+  CO_TRY(writer.Finish());
+  const uint64_t rows = TotalRows(job.upper) + TotalRows(job.lower);
+  const uint64_t accounted = writer.row_count() + dropped + merged.hidden_rows();
+  if (accounted != rows) {
+    co_return Fail(Errc::kCorruption, "compaction of L{}: {} rows accounted for of {}",
+                   job.step.level, accounted, rows);
+  }
+  co_return Result<void>();
+}
+
+Result<void> Compactor::Install(const Job& job, VersionEdit::Tree changed,
+                                const std::vector<std::pair<int, std::shared_ptr<Table>>>& added,
+                                uint64_t bytes_read, uint64_t bytes_written) {
+  // The tree's version of now: others have added to it since the step was planned.
+  Store::Change change{job.tree, job.tree->version->Edited(changed.removed, added), bytes_read,
+                       bytes_written};
+  VersionEdit edit;
+  edit.trees.push_back(std::move(changed));
+  TRY(context_.AppendEdit(std::move(edit)));
+  std::lock_guard lock(context_.store().mutex().background());
+  context_.store().InstallCompaction(change);
+  return {};
+}
+
+}  // namespace varve::engine

@@ -1,0 +1,83 @@
+#include "engine/maintenance_context.h"
+
+#include <spdlog/logger.h>
+
+#include <algorithm>
+
+namespace varve::engine {
+
+MaintenanceContext::MaintenanceContext(const Env& env, const Options& options, Store& store,
+                                       std::unique_ptr<Manifest> manifest)
+    : env_(env), options_(options), store_(store), manifest_(std::move(manifest)) {}
+
+void MaintenanceContext::Post(Work work) {
+  ++pending_;
+  env_.background->Post([this, work = std::move(work)] {
+    if (!stopping_) work();
+    --pending_;
+  });
+}
+
+Task<bool> MaintenanceContext::Pause(uint64_t us) {
+  constexpr uint64_t kStepUs = 20'000;  // Stop() is heeded within this time
+  for (uint64_t waited = 0; waited < us && !stopping_; waited += kStepUs) {
+    co_await Yield{*env_.background, std::min(us - waited, kStepUs)};
+  }
+  co_return true;
+}
+
+tl::unexpected<Error> MaintenanceContext::Stopped() const {
+  return Fail(Errc::kClosed, "the engine is closing");
+}
+
+void MaintenanceContext::ReportFailure(const char* what, const Error& error) {
+  log().error("{} failed, will be tried again: {}", what, error.context);
+  failing_ = true;
+  std::vector<Work> resumed;
+  {
+    std::lock_guard lock(store_.mutex().background());
+    resumed = store_.SetBackgroundError(error);
+  }
+  RunAll(resumed);
+}
+
+void MaintenanceContext::ReportSuccess() {
+  if (!failing_) return;
+  failing_ = false;
+  log().warn("background work goes on again");
+  std::lock_guard lock(store_.mutex().background());
+  RunAll(store_.SetBackgroundError(std::nullopt));
+}
+
+Result<void> MaintenanceContext::AppendEdit(VersionEdit edit) {
+  edit.next_number = store_.next_number().load();
+  Result<void> appended = manifest_->Append(edit);
+  if (appended || manifest_->takes_edits()) return appended;
+  manifest_failed_ = true;
+  log().error("writes are refused from now on, restart when the cause is removed: {}",
+              appended.error().context);
+  std::vector<Work> resumed;
+  {
+    std::lock_guard lock(store_.mutex().background());
+    resumed = store_.RefuseWrites(appended.error());
+  }
+  RunAll(resumed);
+  return appended;
+}
+
+std::unique_ptr<RangeWriter> MaintenanceContext::NewWriter(std::vector<DyadicRange> ranges) {
+  return std::make_unique<RangeWriter>(
+      env_.files, options_.directory, &store_.next_number(), &store_.secret(), std::move(ranges),
+      TableBuilder::Settings{options_.block_bytes, options_.filter_bits_per_key});
+}
+
+std::vector<std::pair<int, std::shared_ptr<Table>>> MaintenanceContext::TablesAt(
+    int level, const RangeWriter& writer) const {
+  std::vector<std::pair<int, std::shared_ptr<Table>>> tables;
+  for (const auto& table : writer.tables()) {
+    tables.emplace_back(level, ReleasedOn(env_.background, table));
+  }
+  return tables;
+}
+
+}  // namespace varve::engine

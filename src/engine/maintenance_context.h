@@ -1,0 +1,90 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "engine/env.h"
+#include "engine/manifest.h"
+#include "engine/options.h"
+#include "engine/range_writer.h"
+#include "engine/store.h"
+#include "engine/task.h"
+
+namespace varve::engine {
+
+// What all background work has in common: its surroundings, the manifest, through which each change
+// of what is on disk goes first, and what is told when work fails or is to end.
+// Threads: on env.background, the strand, except where said otherwise.
+// Errors:  a failed flush or compaction is logged, its files are removed, and it is tried again
+// with
+//          a growing pause, since most of what fails (a full disk, too many open files) passes. A
+//          failed write of the manifest is final for writes, for want of room apart: nothing can be
+//          installed any more.
+class MaintenanceContext {
+ public:
+  // All of these outlive it.
+  MaintenanceContext(const Env& env, const Options& options, Store& store,
+                     std::unique_ptr<Manifest> manifest);
+
+  const Env& env() const { return env_; }              // any thread
+  const Options& options() const { return options_; }  // any thread
+  Store& store() { return store_; }                    // any thread, which takes the lock
+  spdlog::logger& log() const { return *options_.logger; }
+  const ManifestState& manifest_state() const { return manifest_->state(); }
+
+  // Posts `work` to the strand, and counts it as pending until it is done. Any thread.
+  void Post(Work work);
+  // Work that goes on beyond its first step counts itself. Any thread.
+  void BeginWork() { ++pending_; }
+  void EndWork() { --pending_; }
+  bool idle() const { return pending_ == 0; }
+  void Stop() { stopping_ = true; }
+  bool stopping() const { return stopping_; }
+  // Nothing can be written any more: the engine is closing, or the manifest failed.
+  bool ended() const { return stopping_ || manifest_failed_; }
+  bool manifest_failed() const { return manifest_failed_; }
+  tl::unexpected<Error> Stopped() const;
+  // Ends early when the engine closes.
+  Task<bool> Pause(uint64_t us);
+
+  // Makes the edit durable, the next number with it. When that fails for good, writes are refused.
+  Result<void> AppendEdit(VersionEdit edit);
+  // Any thread.
+  std::unique_ptr<RangeWriter> NewWriter(std::vector<DyadicRange> ranges);
+  // What the writer has written, for a version.
+  std::vector<std::pair<int, std::shared_ptr<Table>>> TablesAt(int level,
+                                                               const RangeWriter& writer) const;
+  void ReportFailure(const char* what, const Error& error);
+  void ReportSuccess();
+
+ private:
+  const Env env_;
+  const Options options_;
+  Store& store_;
+  const std::unique_ptr<Manifest> manifest_;
+  std::atomic<bool> stopping_{false};
+  std::atomic<size_t> pending_{0};
+  bool manifest_failed_ = false;
+  bool failing_ = false;  // the last flush or compaction failed
+};
+
+// The pause after a failure: the next one is twice as long, up to a limit.
+class RetryPause {
+ public:
+  uint64_t Next() {
+    const uint64_t pause_us = next_us_;
+    next_us_ = next_us_ < kMaxUs / 2 ? 2 * next_us_ : kMaxUs;
+    return pause_us;
+  }
+  void Reset() { next_us_ = kMinUs; }
+
+ private:
+  static constexpr uint64_t kMinUs = 100'000;
+  static constexpr uint64_t kMaxUs = 5'000'000;
+  uint64_t next_us_ = kMinUs;
+};
+
+}  // namespace varve::engine
