@@ -42,7 +42,7 @@ bool Writer::Ask(std::string& out) {
   const uint64_t number = keys_.Next();
   out += "*3\r\n$3\r\nSET\r\n";
   AppendKeyBulk(number, out);
-  AppendBulk(values_.Of(number), out);
+  AppendBulk(fresh_ ? values_.Fresh(number) : values_.Of(number), out);
   return true;
 }
 
@@ -53,6 +53,23 @@ bool Writer::Take(const ReplyToken& token) {
     ++findings_.hits;
   } else {
     findings_.Wrong("SET: " + Describe(token));
+  }
+  return true;
+}
+
+bool Deleter::Ask(std::string& out) {
+  out += "*2\r\n$3\r\nDEL\r\n";
+  AppendKeyBulk(keys_.Next(), out);
+  return true;
+}
+
+bool Deleter::Take(const ReplyToken& token) {
+  if (token.kind == Kind::kError) {
+    findings_.Error(token.text);
+  } else if (token.kind == Kind::kInteger && (token.number == 0 || token.number == 1)) {
+    ++(token.number == 1 ? findings_.hits : findings_.misses);
+  } else {
+    findings_.Wrong("DEL: " + Describe(token));
   }
   return true;
 }

@@ -32,17 +32,30 @@ class Conversation {
   virtual bool Take(const ReplyToken& token) = 0;
 };
 
-// SET of each key that `keys` chooses.
+// SET of each key that `keys` chooses, to the value that a Reader expects, or to a fresh one.
 class Writer : public Conversation {
  public:
-  Writer(KeyChoice& keys, RowValues& values, Findings& findings)
-      : keys_(keys), values_(values), findings_(findings) {}
+  Writer(KeyChoice& keys, RowValues& values, bool fresh, Findings& findings)
+      : keys_(keys), values_(values), fresh_(fresh), findings_(findings) {}
   bool Ask(std::string& out) override;
   bool Take(const ReplyToken& token) override;
 
  private:
   KeyChoice& keys_;
   RowValues& values_;
+  const bool fresh_;
+  Findings& findings_;
+};
+
+// DEL of each key that `keys` chooses.
+class Deleter : public Conversation {
+ public:
+  Deleter(KeyChoice& keys, Findings& findings) : keys_(keys), findings_(findings) {}
+  bool Ask(std::string& out) override;
+  bool Take(const ReplyToken& token) override;
+
+ private:
+  KeyChoice& keys_;
   Findings& findings_;
 };
 

@@ -18,6 +18,14 @@ class LatencyHistogram {
     max_ns_ = std::max(max_ns_, ns);
   }
 
+  void Merge(const LatencyHistogram& other) {
+    for (size_t bucket = 0; bucket < buckets_.size(); ++bucket) {
+      buckets_[bucket] += other.buckets_[bucket];
+    }
+    count_ += other.count_;
+    max_ns_ = std::max(max_ns_, other.max_ns_);
+  }
+
   uint64_t count() const { return count_; }
   uint64_t max_ns() const { return max_ns_; }
 
@@ -30,6 +38,14 @@ class LatencyHistogram {
       if (seen > wanted) return std::min(UpperEnd(bucket), max_ns_);
     }
     return max_ns_;
+  }
+
+  // Calls `visit(up_to_ns, count)` for each bucket that is not empty, from the lowest on.
+  template <typename Visit>
+  void ForEachBucket(const Visit& visit) const {
+    for (size_t bucket = 0; bucket < buckets_.size(); ++bucket) {
+      if (buckets_[bucket] != 0) visit(std::min(UpperEnd(bucket), max_ns_), buckets_[bucket]);
+    }
   }
 
  private:

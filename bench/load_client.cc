@@ -1,6 +1,7 @@
 // Loads a server with one kind of request over many connections, checks every reply, and prints one
-// line of JSON. One thread, so that it costs the server on the same machine little;
-// scripts/bench-cold runs it. SIGINT and SIGTERM end a run as its deadline does: what was sent is
+// line of JSON; if asked to, it writes what each second had, and all latencies, to files. One
+// thread, so that it costs the server on the same machine little; scripts/bench-cold and
+// scripts/bench-writes run it. SIGINT and SIGTERM end a run as its deadline does: what was sent is
 // awaited, and counted.
 #include <fmt/core.h>
 #include <sys/epoll.h>
@@ -17,9 +18,9 @@
 
 #include "conversation.h"
 #include "key_choice.h"
-#include "latency_histogram.h"
 #include "load_connection.h"
 #include "test_row.h"
+#include "timeline.h"
 
 namespace varve::bench {
 namespace {
@@ -45,6 +46,8 @@ struct LoadFlags {
   double seconds = 0;
   uint64_t requests = 0;
   uint64_t seed = 0;
+  std::string seconds_file;
+  std::string histogram_file;
 
   void AddTo(CLI::App& app);
   // Fills in the defaults that depend on others.
@@ -52,16 +55,17 @@ struct LoadFlags {
 };
 
 void LoadFlags::AddTo(CLI::App& app) {
-  app.add_option("mode", mode, "load (SET), get, mget or scan")
+  app.add_option("mode", mode, "load (SET), overwrite (SET to a new value), del, get, mget or scan")
       ->required()
-      ->check(CLI::IsMember({"load", "get", "mget", "scan"}));
+      ->check(CLI::IsMember({"load", "overwrite", "del", "get", "mget", "scan"}));
   app.add_option("--host", host, "IPv4 address")->capture_default_str();
   app.add_option("--port", port, "")->capture_default_str();
   app.add_option("--clients", clients, "connections")->check(CLI::Range(1, 20'000));
   app.add_option("--pipeline", pipeline, "requests sent at once")->check(CLI::Range(1, 1'000'000));
-  app.add_option("--distribution", distribution,
-                 "which keys: sequential (load's default), once (each once, scattered), uniform "
-                 "(default), zipf")
+  app.add_option(
+         "--distribution", distribution,
+         "which keys: sequential (default of load and del), once (each once, scattered), uniform "
+         "(default), zipf")
       ->check(CLI::IsMember({"sequential", "once", "uniform", "zipf"}));
   app.add_option("--exponent", exponent, "of zipf")->check(CLI::Range(0.01, 5.0));
   app.add_option("--first-key", range.first, "number of the first key")->capture_default_str();
@@ -72,27 +76,32 @@ void LoadFlags::AddTo(CLI::App& app) {
   app.add_option("--keys-per-request", keys_per_request, "of mget")->check(CLI::Range(1, 500'000));
   app.add_option("--count", count, "of scan")->capture_default_str();
   app.add_option("--seconds", seconds, "ends the run; 0: none");
-  app.add_option("--requests", requests, "ends the run; 0: none, of load as many as keys");
+  app.add_option("--requests", requests, "ends the run; 0: none, of load and del as many as keys");
   app.add_option("--seed", seed, "of uniform and zipf; 0: a new one");
+  app.add_option("--seconds-file", seconds_file, "CSV: each second's requests, p99, worst");
+  app.add_option("--histogram-file", histogram_file, "CSV: how many requests took how long");
 }
 
 void LoadFlags::Complete() {
-  const bool load = mode == "load";
-  if (distribution.empty()) distribution = load ? "sequential" : "uniform";
-  if (load && requests == 0 && seconds == 0) requests = range.count;
+  const bool each_once = mode == "load" || mode == "del";
+  if (distribution.empty()) distribution = each_once ? "sequential" : "uniform";
+  if (each_once && requests == 0 && seconds == 0) requests = range.count;
   if (mode == "scan") clients = pipeline = 1;
   if (seed == 0) seed = std::random_device()();
 }
 
 struct Results {
   Findings findings;
-  LatencyHistogram latencies;
+  Timeline timeline;
   double seconds = 0;
 };
 
 std::unique_ptr<Conversation> NewConversation(const LoadFlags& flags, KeyChoice& keys,
                                               RowValues& values, Findings& findings) {
-  if (flags.mode == "load") return std::make_unique<Writer>(keys, values, findings);
+  if (flags.mode == "del") return std::make_unique<Deleter>(keys, findings);
+  if (flags.mode == "load" || flags.mode == "overwrite") {
+    return std::make_unique<Writer>(keys, values, flags.mode == "overwrite", findings);
+  }
   if (flags.mode == "scan") return std::make_unique<Scanner>(flags.range, flags.count, findings);
   const uint64_t keys_per_request = flags.mode == "mget" ? flags.keys_per_request : 0;
   return std::make_unique<Reader>(keys, values, keys_per_request, findings);
@@ -135,15 +144,17 @@ void Run(const LoadFlags& flags, Results& results) {
   for (uint64_t i = 0; i < flags.clients; ++i) {
     connections.push_back(std::make_unique<LoadConnection>(
         epoll, flags.host, flags.port, flags.pipeline,
-        NewConversation(flags, *keys, values, results.findings), budget, results.latencies));
+        NewConversation(flags, *keys, values, results.findings), budget, results.timeline));
   }
   const uint64_t started_ns = NowNs();
+  results.timeline.Start(started_ns);
   if (flags.requests > 0) budget.requests_left = flags.requests;
   if (flags.seconds > 0) {
     budget.deadline_ns = started_ns + static_cast<uint64_t>(flags.seconds * 1e9);
   }
   Serve(epoll, connections);
   results.seconds = static_cast<double>(NowNs() - started_ns) / 1e9;
+  results.timeline.End();
 }
 
 std::string Quoted(std::string_view text) {
@@ -165,7 +176,7 @@ double CpuSeconds() {
 }
 
 void Print(const LoadFlags& flags, const Results& results) {
-  const LatencyHistogram& latencies = results.latencies;
+  const LatencyHistogram& latencies = results.timeline.all();
   const Findings& findings = results.findings;
   const auto us = [&](double quantile) {
     return static_cast<double>(latencies.Quantile(quantile)) / 1e3;
@@ -196,6 +207,8 @@ int main(int argc, char** argv) {
   }
   varve::bench::Results results;
   varve::bench::Run(flags, results);
+  results.timeline.WriteSeconds(flags.seconds_file);
+  results.timeline.WriteHistogram(flags.histogram_file);
   varve::bench::Print(flags, results);
   return results.findings.errors + results.findings.wrong == 0 ? 0 : 1;
 }

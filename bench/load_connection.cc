@@ -9,7 +9,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <utility>
@@ -42,20 +41,15 @@ int Connect(const std::string& host, uint16_t port) {
 
 }  // namespace
 
-uint64_t NowNs() {
-  const auto now = std::chrono::steady_clock::now().time_since_epoch();
-  return static_cast<uint64_t>(std::chrono::nanoseconds(now).count());
-}
-
 LoadConnection::LoadConnection(int epoll, const std::string& host, uint16_t port, uint64_t pipeline,
                                std::unique_ptr<Conversation> conversation, Budget& budget,
-                               LatencyHistogram& latencies)
+                               Timeline& timeline)
     : epoll_(epoll),
       socket_(Connect(host, port)),
       pipeline_(pipeline),
       conversation_(std::move(conversation)),
       budget_(budget),
-      latencies_(latencies) {
+      timeline_(timeline) {
   epoll_event event{.events = EPOLLIN, .data = {.ptr = this}};
   if (::epoll_ctl(epoll_, EPOLL_CTL_ADD, socket_, &event) != 0) {
     ExitOn("epoll_ctl", std::strerror(errno));
@@ -105,12 +99,12 @@ void LoadConnection::OnReadable() {
   if (count < 0) ExitOn("recv", std::strerror(errno));
   if (count == 0) ExitOn("recv", "the server closed the connection");
   tokens_.Commit(static_cast<size_t>(count));
-  const uint64_t latency_ns = NowNs() - sent_ns_;
+  const uint64_t now_ns = NowNs();
   while (const auto token = tokens_.Next()) {
     if (outstanding_ == 0) ExitOn("a reply that nobody asked for", token->text);
     if (!conversation_->Take(*token)) continue;
     --outstanding_;
-    latencies_.Add(latency_ns);
+    timeline_.Add(now_ns, now_ns - sent_ns_);
   }
   if (outstanding_ == 0) SendNext();
 }

@@ -7,13 +7,10 @@
 #include <string>
 
 #include "conversation.h"
-#include "latency_histogram.h"
 #include "reply_tokens.h"
+#include "timeline.h"
 
 namespace varve::bench {
-
-// Nanoseconds of the steady clock.
-uint64_t NowNs();
 
 // When a run ends, for all connections together.
 struct Budget {
@@ -31,8 +28,7 @@ struct Budget {
 class LoadConnection {
  public:
   LoadConnection(int epoll, const std::string& host, uint16_t port, uint64_t pipeline,
-                 std::unique_ptr<Conversation> conversation, Budget& budget,
-                 LatencyHistogram& latencies);
+                 std::unique_ptr<Conversation> conversation, Budget& budget, Timeline& timeline);
   ~LoadConnection();
   LoadConnection(const LoadConnection&) = delete;
   LoadConnection& operator=(const LoadConnection&) = delete;
@@ -52,7 +48,7 @@ class LoadConnection {
   const uint64_t pipeline_;
   const std::unique_ptr<Conversation> conversation_;
   Budget& budget_;
-  LatencyHistogram& latencies_;
+  Timeline& timeline_;
   ReplyTokens tokens_;
   std::string out_;
   size_t out_sent_ = 0;

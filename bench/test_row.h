@@ -24,10 +24,13 @@ class RowValues {
   explicit RowValues(size_t value_bytes);
   // Valid until the next call.
   std::string_view Of(uint64_t number);
+  // What overwrites the row: another value at each call. Valid until the next call.
+  std::string_view Fresh(uint64_t number) { return Of(number + ++fresh_ * kKeyNumbersMax); }
 
  private:
   size_t random_bytes_;
   std::string value_;
+  uint64_t fresh_ = 0;
 };
 
 }  // namespace varve::bench

@@ -11,7 +11,9 @@ class App;
 
 // db_bench's workloads under db_bench's names and flags, and its output lines, so that one script
 // reads the results of all:
-//   fillrandom, overwrite  num Puts of random keys out of num
+//   fillrandom, overwrite  num Puts of random keys out of num; overwrite: for `duration` seconds,
+//                          when that is not 0
+//   filluniquerandom       num Puts of each of num keys, scattered; one thread
 //   readrandom             `reads` Gets of random keys out of num
 //   readmissing            the same with keys that are not there, each between two that may be
 //   scan                   one walk over everything (db_bench: readseq)
@@ -28,6 +30,8 @@ struct Flags {
   size_t key_size = 16;
   size_t value_size = 100;
   int threads = 1;
+  uint64_t duration = 0;
+  std::string report_file;  // of the last workload: Timeline's seconds
   uint64_t seed = 301;
   uint64_t write_buffer_size = 64ull << 20;
   uint64_t cache_size = 1ull << 30;
