@@ -1,5 +1,6 @@
-"""Rows in a server of their own under the load of bench/load_client.cc: what scripts/bench-cold
-measures with. What a reader of the figures must know besides is collected in ODD and WARNINGS."""
+"""Rows in a server of their own under the load of bench/load_client.cc: what scripts/bench-cold and
+bench-writes measure with. What a reader of the figures must know besides is collected in ODD and
+WARNINGS."""
 import collections
 import contextlib
 import json
@@ -11,7 +12,8 @@ import sys
 import time
 
 from bench_memory import drop_page_cache
-from bench_server import Server
+from bench_server import ROOT, VARVE, Server
+from bench_tables import say
 
 PATIENCE_S = 600  # this machine may have other things to do for a while
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
@@ -28,6 +30,26 @@ def odd(text):
 
 def progress(text):
     print(f"  {time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
+
+
+def exit_code():
+    """Says what was odd, if anything; for the end of a script."""
+    for text, times in WARNINGS.items():
+        say(f"{times} x in the servers' logs: {text}")
+    say(f"errors, wrong replies and the like: {len(ODD)}", *(f"\n- {text}" for text in ODD))
+    return 1 if ODD else 0
+
+
+def build(arguments, *more):
+    """Server and load_client, but for those that the arguments name, and `more` targets."""
+    subprocess.run([ROOT / "scripts" / "setup", "bench"], check=True, stdout=sys.stderr)
+    targets = [] if arguments.server else ["varve-server"]
+    targets += [] if arguments.client else ["load_client"]
+    if targets or more:
+        subprocess.run([ROOT / "scripts" / "build", "release", *targets, *more], check=True,
+                       stdout=sys.stderr)
+    arguments.server = arguments.server or str(VARVE)
+    arguments.client = arguments.client or str(VARVE.parent / "load_client")
 
 
 class LoadClient:
@@ -185,7 +207,9 @@ class Rows:
             before = Snapshot(self.server)
             result = self.client(*words, **options).result(absent)
             Snapshot(self.server).add_costs(before, result)
-        progress(f"{words[0]} {options}: {result['rate']:,.0f}/s, cores: server "
+        described = ", ".join(f"{name} {value}" for name, value in options.items()
+                              if not name.endswith("_file"))
+        progress(f"{words[0]}, {described}: {result['rate']:,.0f}/s, cores: server "
                  f"{result['server_cores']:.2f}, client {result['client_cores']:.2f}, others "
                  f"{result['other_cores']:.2f}")
         return result
