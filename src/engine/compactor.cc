@@ -207,7 +207,7 @@ Task<Result<void>> Compactor::Rewrite(const Job& job) {
   Result<std::vector<DyadicRange>> ranges =
       OutputRanges(job.step.range, inputs, TableBytesMax(*job.version));
   if (ranges) {
-    writer = context_.NewWriter(*std::move(ranges));
+    writer = context_.NewWriter(*job.tree, *std::move(ranges));
     merged = co_await Merge(job, *writer);
   } else {
     merged = Fail(ranges.error());

@@ -64,10 +64,10 @@ Result<void> EngineCore::Recover() {
   maintenance_ = std::make_unique<Maintenance>(env_, options_, *store_, *wal_, std::move(manifest));
   {
     std::lock_guard lock(store_->mutex());
-    store_->SetHooks({[this] { maintenance_->ScheduleTidying(); },
-                      [this] { maintenance_->ScheduleFlush(); },
-                      [this](Lsn lsn) { maintenance_->ScheduleDrops(lsn); },
-                      [this] { maintenance_->ScheduleTrim(); }});
+    store_->SetHooks(
+        {[this] { maintenance_->ScheduleTidying(); }, [this] { maintenance_->ScheduleFlush(); },
+         [this](Lsn lsn) { maintenance_->ScheduleDrops(lsn); },
+         [this] { maintenance_->ScheduleTrim(); }, [this] { maintenance_->ScheduleKeySets(); }});
     store_->StartWriting(wal_.get());
   }
   maintenance_->ScheduleFlush();

@@ -14,6 +14,7 @@ constexpr size_t kFlushStepRows = 4096;
 constexpr size_t kTrimSteps = 32;
 
 constexpr uint64_t kSettlingPollUs = 500;
+constexpr size_t kKeySetReadBytes = 256 * 1024;
 
 // Nobody writes when less than this part of a write buffer came in so long.
 constexpr uint64_t kIdleUs = 5'000'000;
@@ -67,6 +68,10 @@ void Maintenance::ScheduleTrim() {
 
 void Maintenance::ScheduleTidying() {
   PostTask(tidying_, [this] { return TidyUp(); });
+}
+
+void Maintenance::ScheduleKeySets() {
+  PostTask(key_sets_, [this] { return MakeKeySets(); });
 }
 
 void Maintenance::ScheduleWholeCompaction() {
@@ -123,6 +128,46 @@ Task<bool> Maintenance::TidyUp() {
   compactor_.SetTidiesUp(false);
   context_.EndWork();
   co_return true;
+}
+
+// Those of new tables come with them. These here are of tables that were there before: after a
+// start, and when blind writes begin.
+Task<bool> Maintenance::MakeKeySets() {
+  context_.BeginWork();
+  while (!context_.ended()) {
+    std::shared_ptr<Table> table;
+    {
+      std::lock_guard lock(store_.mutex().background());
+      table = store_.TableWithoutKeySet();
+    }
+    if (table == nullptr) break;
+    const Result<std::shared_ptr<const KeySet>> keys = co_await ReadKeySet(table);
+    if (!keys) {
+      // Who needs the damaged block will hear of it; settling loads do without key sets.
+      if (!context_.ended()) context_.log().warn("key set: {}", keys.error().context);
+      break;
+    }
+    table->AddKeySet(*keys);
+    std::lock_guard lock(store_.mutex().background());
+    store_.NoteIndexLoaded((*keys)->memory_bytes());
+  }
+  context_.EndWork();
+  co_return true;
+}
+
+Task<Result<std::shared_ptr<const KeySet>>> Maintenance::ReadKeySet(
+    std::shared_ptr<const Table> table) {
+  KeySetBuilder keys(table->info().range, table->info().row_count);
+  TableCursor cursor(table, &store_.secret(), kKeySetReadBytes, false);
+  size_t rows = 0;
+  for (cursor.Seek(0); cursor.Valid(); cursor.Next()) {
+    keys.Add(cursor.row().position, cursor.row().key, cursor.row().is_tombstone);
+    if (++rows % kFlushStepRows != 0) continue;
+    co_await Yield{*context_.env().background};
+    if (context_.stopping()) co_return context_.Stopped();
+  }
+  CO_TRY(cursor.status());
+  co_return keys.Finish();
 }
 
 Task<bool> Maintenance::CompactWhole() {
@@ -256,8 +301,8 @@ Task<Result<void>> Maintenance::Flush(std::shared_ptr<Generation> generation) {
   std::vector<std::unique_ptr<RangeWriter>> writers;
   for (const auto& member : generation->members) {
     const uint64_t bytes = member.second->rows.memory_bytes();
-    writers.push_back(
-        context_.NewWriter(EvenRanges(FlushRangeBits(bytes, store_.compaction_limits()))));
+    writers.push_back(context_.NewWriter(
+        *member.first, EvenRanges(FlushRangeBits(bytes, store_.compaction_limits()))));
     if (member.first->drop_persisted) continue;
     const Result<void> written = co_await WriteMemtable(*member.second, *writers.back());
     if (!written) co_return Fail(written.error());

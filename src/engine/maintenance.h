@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "engine/compactor.h"
+#include "engine/key_set.h"
 #include "engine/maintenance_context.h"
 #include "engine/wal.h"
 
@@ -34,6 +35,8 @@ class Maintenance {
   void ScheduleTidying();
   // Flushes everything and merges it into the last level.
   void ScheduleWholeCompaction();
+  // Gives tables the key sets that writes want, where there is memory for them.
+  void ScheduleKeySets();
   // What runs ends at its next step; nothing new begins.
   void Stop() { context_.Stop(); }
   bool idle() const { return context_.idle(); }
@@ -47,6 +50,8 @@ class Maintenance {
   Task<Result<void>> WriteMemtable(const TreeMemtable& memtable, RangeWriter& writer);
   Task<bool> Trim();
   Task<bool> TidyUp();
+  Task<bool> MakeKeySets();
+  Task<Result<std::shared_ptr<const KeySet>>> ReadKeySet(std::shared_ptr<const Table> table);
   Task<bool> CompactWhole();
   void PersistDrops(Lsn lsn);
 
@@ -63,6 +68,7 @@ class Maintenance {
   Task<bool> trim_;
   Task<bool> tidying_;
   Task<bool> whole_;
+  Task<bool> key_sets_;
 };
 
 }  // namespace varve::engine

@@ -65,10 +65,12 @@ Result<void> MaintenanceContext::AppendEdit(VersionEdit edit) {
   return appended;
 }
 
-std::unique_ptr<RangeWriter> MaintenanceContext::NewWriter(std::vector<DyadicRange> ranges) {
+std::unique_ptr<RangeWriter> MaintenanceContext::NewWriter(const Tree& tree,
+                                                           std::vector<DyadicRange> ranges) {
   return std::make_unique<RangeWriter>(
       env_.files, options_.directory, &store_.next_number(), &store_.secret(), std::move(ranges),
-      TableBuilder::Settings{options_.block_bytes, options_.filter_bits_per_key});
+      TableBuilder::Settings{options_.block_bytes, options_.filter_bits_per_key,
+                             tree.wants_key_sets && store_.has_key_set_room()});
 }
 
 std::vector<std::pair<int, std::shared_ptr<Table>>> MaintenanceContext::TablesAt(

@@ -53,7 +53,7 @@ class MaintenanceContext {
   // Makes the edit durable, the next number with it. When that fails for good, writes are refused.
   Result<void> AppendEdit(VersionEdit edit);
   // Any thread.
-  std::unique_ptr<RangeWriter> NewWriter(std::vector<DyadicRange> ranges);
+  std::unique_ptr<RangeWriter> NewWriter(const Tree& tree, std::vector<DyadicRange> ranges);
   // What the writer has written, for a version.
   std::vector<std::pair<int, std::shared_ptr<Table>>> TablesAt(int level,
                                                                const RangeWriter& writer) const;

@@ -1,5 +1,7 @@
 #include "engine/range_writer.h"
 
+#include "engine/key_set.h"
+
 namespace varve::engine {
 
 RangeWriter::RangeWriter(FileSystem* files, std::string directory,
@@ -36,6 +38,7 @@ Result<void> RangeWriter::Add(const Row& row) {
 
 Result<void> RangeWriter::FinishTable() {
   TRY_ASSIGN(TableInfo info, builder_->Finish(*secret_));
+  key_sets_.push_back(builder_->TakeKeySet());
   builder_.reset();
   infos_.push_back(info);
   return {};
@@ -44,9 +47,10 @@ Result<void> RangeWriter::FinishTable() {
 Result<void> RangeWriter::Finish() {
   if (builder_ != nullptr) TRY(FinishTable());
   if (!infos_.empty()) TRY(files_->SyncDirectory(directory_));
-  for (const TableInfo& info : infos_) {
-    TRY_ASSIGN(std::shared_ptr<Table> table, Table::Open(files_, directory_, info));
+  for (size_t i = 0; i < infos_.size(); ++i) {
+    TRY_ASSIGN(std::shared_ptr<Table> table, Table::Open(files_, directory_, infos_[i]));
     TRY(table->LoadIndex());
+    if (key_sets_[i] != nullptr) table->AddKeySet(std::move(key_sets_[i]));
     tables_.push_back(std::move(table));
   }
   return {};

@@ -49,6 +49,7 @@ class RangeWriter {
   std::unique_ptr<TableBuilder> builder_;
   size_t range_ = 0;  // of builder_, or the next one
   std::vector<TableInfo> infos_;
+  std::vector<std::shared_ptr<const KeySet>> key_sets_;  // of infos_, null without
   std::vector<std::shared_ptr<Table>> tables_;
   uint64_t row_count_ = 0;
   bool released_ = false;

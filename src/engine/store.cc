@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "engine/key_set.h"
+
 namespace varve::engine {
 namespace {
 
@@ -42,13 +44,21 @@ Store::Store(const Env& env, const Options& options, const PositionSecret& secre
 
 // ---- Reading
 
-bool Store::TablesMayHold(const Tree& tree, Position position) const {
-  bool may_hold = false;
+// What is known of a key that no row in memory has, without a read.
+Existence Store::FindBeneath(const Tree& tree, Position position, std::string_view key) const {
+  Existence existence = Existence::kAbsent;
   tree.version->ForEachCovering(position, [&](const std::shared_ptr<Table>& table) {
-    may_hold = !table->index_loaded() || table->MayContain(position);
-    return !may_hold;
+    if (table->index_loaded() && !table->MayContain(position)) return true;
+    const KeySet* keys = table->key_set();
+    if (keys == nullptr) {
+      existence = Existence::kUnknown;
+      return false;
+    }
+    const KeySet::Answer answer = keys->Find(position, key);
+    if (answer == KeySet::Answer::kLive) existence = Existence::kLive;
+    return answer == KeySet::Answer::kNothing;
   });
-  return may_hold;
+  return existence;
 }
 
 Lookup Store::Get(TransactionState& state, int db, std::string_view key) {
@@ -74,11 +84,19 @@ Lookup Store::Get(TransactionState& state, int db, std::string_view key) {
     if (row->is_absent()) return {};
     return {Presence::kPresent, row->type(), row->value()};
   }
-  if (!TablesMayHold(tree, position)) return {};
+  if (FindBeneath(tree, position, key) == Existence::kAbsent) return {};
   return {Fault(state, db, position, key), ValueType::kString, {}};
 }
 
 Presence Store::Contains(TransactionState& state, int db, std::string_view key) {
+  const Position position = secret_.Of(key);
+  const WriteSet::Write* write = nullptr;
+  const Tree& tree = *databases_[db];
+  if (state.writes.Find(db, position, key, &write) == WriteSet::Found::kNothing &&
+      tree.rows->table.Find(position, key) == nullptr &&
+      FindBeneath(tree, position, key) == Existence::kLive) {
+    return Presence::kPresent;
+  }
   return Get(state, db, key).presence;
 }
 
@@ -99,7 +117,8 @@ void Store::Prefetch(TransactionState& state, int db, std::string_view key) {
   const Position position = secret_.Of(key);
   const std::shared_ptr<Tree>& tree = databases_[db];
   if (tree->rows->table.Find(position, key) != nullptr) return;
-  if (TablesMayHold(*tree, position)) state.misses.push_back({tree, position, std::string(key)});
+  if (FindBeneath(*tree, position, key) != Existence::kAbsent)
+    state.misses.push_back({tree, position, std::string(key)});
 }
 
 void Store::Warm(int db, std::span<const std::string_view> keys) const {
@@ -306,7 +325,7 @@ bool Store::MakeSettlingRoom(TransactionState& state) {
     if (write.kind != WriteSet::Kind::kPut || state.writes.clears(write.db)) continue;
     const Tree& tree = *databases_[write.db];
     if (tree.rows->table.Find(write.position, write.key) != nullptr ||
-        !TablesMayHold(tree, write.position)) {
+        FindBeneath(tree, write.position, write.key) != Existence::kUnknown) {
       continue;
     }
     ++unknown;
@@ -377,7 +396,7 @@ void Store::ApplyPut(const std::shared_ptr<Tree>& tree, const Row& row, const Va
       existence = Existence::kAbsent;
       break;
     case RowMemory::Known::kNothing:
-      if (!TablesMayHold(*tree, row.position)) existence = Existence::kAbsent;
+      existence = FindBeneath(*tree, row.position, row.key);
       break;
   }
   if (existence != Existence::kLive) {
@@ -387,6 +406,7 @@ void Store::ApplyPut(const std::shared_ptr<Tree>& tree, const Row& row, const Va
   if (existence != Existence::kAbsent) ++memtable.hidden_rows;
   if (existence == Existence::kUnknown) {
     StartSettling(tree, tree->active, row.position, row.key);
+    WantKeySets(*tree);
   }
   record_.Put(tree->id, existence, row, value);
 }

@@ -35,6 +35,7 @@ class Store {
     std::function<void()> sealed;           // a generation waits to be flushed
     std::function<void(Lsn)> tree_dropped;  // a FLUSHDB was logged
     std::function<void()> memory_to_trim;   // until TrimRowMemory() is done
+    std::function<void()> key_sets_wanted;  // a tree's tables should have key sets
   };
 
   Store(const Env& env, const Options& options, const PositionSecret& secret);
@@ -75,7 +76,7 @@ class Store {
     bool done = false;
     bool wants_spare = false;  // one more such segment
     // To be let go of outside the lock.
-    std::vector<std::shared_ptr<const TableIndex>> indexes;
+    std::vector<std::shared_ptr<const void>> indexes;
   };
   Trimmed TrimRowMemory(Segment::Pointer spare);
   // A tree's next version. Only the background strand makes versions, so it makes them outside the
@@ -107,6 +108,11 @@ class Store {
   // Nothing can be written any more, ever (a manifest write failed), or the engine closes.
   [[nodiscard]] std::vector<Work> RefuseWrites(Error error);
   const CompactionLimits& compaction_limits() const { return limits_; }  // any thread: constant
+  // Whether there is memory for more key sets, filters and indexes being needed more. Any thread.
+  bool has_key_set_room() const { return has_key_set_room_.load(std::memory_order_relaxed); }
+  // A table of a current version that lacks its key set and should have it, while there is room.
+  std::shared_ptr<Table> TableWithoutKeySet() const;
+  void NoteIndexLoaded(uint64_t bytes);
 
   // ---- Figures and settings.
   void FillStats(Stats& stats) const;
@@ -148,7 +154,7 @@ class Store {
   enum class Room { kYes, kWait, kRefused };
 
   // Reading.
-  bool TablesMayHold(const Tree& tree, Position position) const;
+  Existence FindBeneath(const Tree& tree, Position position, std::string_view key) const;
   Presence Fault(TransactionState& state, int db, Position position, std::string_view key);
 
   // Writing.
@@ -181,10 +187,10 @@ class Store {
 
   void UpdateBudgets();
   void ShareMemory();
-  void NoteIndexLoaded(uint64_t bytes);
   void StartTrimming();
   uint64_t IndexBytesMax() const;
-  void DropIndexes(std::vector<std::shared_ptr<const TableIndex>>& dropped);
+  void DropIndexes(std::vector<std::shared_ptr<const void>>& dropped);
+  void WantKeySets(Tree& tree);
   void UpdatePacing();
   void PayForWrite(uint64_t bytes);
   void NoteFlushRate(uint64_t bytes, uint64_t elapsed_us);
@@ -204,7 +210,9 @@ class Store {
   bool trimming_ = false;     // the background has been asked to
   bool is_tidy_ = true;       // nothing was written since the background has tidied up
   uint64_t index_bytes_ = 0;  // of filters and indexes, as far as is known
-  size_t index_hand_ = 0;     // tables that DropIndexes() has passed, in its round
+  std::atomic<bool> has_key_set_room_{true};
+  uint64_t blind_writes_ = 0;  // since key sets were last asked for
+  size_t index_hand_ = 0;      // tables that DropIndexes() has passed, in its round
   int64_t foreign_bytes_ = 0;
 
   uint64_t generation_ = 0;  // of the active memtables: the number of the WAL's active segment

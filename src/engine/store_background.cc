@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/key_set.h"
 #include "engine/store.h"
 
 namespace varve::engine {
@@ -12,6 +13,10 @@ constexpr size_t kTrimRows = 256;
 
 // Filters and indexes may take this part of all memory; beyond it they are cached like rows.
 constexpr uint64_t kIndexShare = 4;
+
+// Key sets are made until filters, indexes and they have reached this part of their limit.
+constexpr double kKeySetShare = 0.9;
+constexpr uint64_t kBlindWritesMax = 1024;  // between two requests for key sets
 
 // Pacing: what share of the rate at which memtables are flushed is admitted when so many are
 // sealed. One is being flushed while writers fill the next, so up to one is no debt at all.
@@ -124,6 +129,9 @@ void Store::ShareMemory() {
     }
   }
   others += index_bytes_ + static_cast<uint64_t>(foreign_bytes_);
+  has_key_set_room_.store(
+      static_cast<double>(index_bytes_) < kKeySetShare * static_cast<double>(IndexBytesMax()),
+      std::memory_order_relaxed);
   memory_.SetBytesMax(memory_bytes_max_ - std::min(memory_bytes_max_, others));
   if (memory_.has_victims() || index_bytes_ > IndexBytesMax()) StartTrimming();
 }
@@ -154,12 +162,19 @@ void Store::AddForeignBytes(int64_t bytes) {
 uint64_t Store::IndexBytesMax() const { return memory_bytes_max_ / kIndexShare; }
 
 // One round over all tables at most: those that were used since the last round are spared.
-void Store::DropIndexes(std::vector<std::shared_ptr<const TableIndex>>& dropped) {
+// Key sets go first, since a table can do without.
+void Store::DropIndexes(std::vector<std::shared_ptr<const void>>& dropped) {
   std::vector<const Table*> tables;
   for (const auto& tree : databases_) {
     for (int level = 0; level < kLevelCount; ++level) {
       for (const auto& table : tree->version->level(level)) tables.push_back(table.get());
     }
+  }
+  for (const Table* table : tables) {
+    if (index_bytes_ <= IndexBytesMax()) return;
+    if (table->key_set() == nullptr) continue;
+    index_bytes_ -= std::min(index_bytes_, table->key_set()->memory_bytes());
+    dropped.push_back(table->DropKeySet());
   }
   for (size_t i = 0; i < tables.size() && index_bytes_ > IndexBytesMax(); ++i) {
     const Table& table = *tables[index_hand_++ % tables.size()];
@@ -170,6 +185,27 @@ void Store::DropIndexes(std::vector<std::shared_ptr<const TableIndex>>& dropped)
       index_bytes_ -= std::min(index_bytes_, table_bytes);
     }
   }
+}
+
+// A few blind writes can be settled by reads; many of them should know.
+void Store::WantKeySets(Tree& tree) {
+  if (!has_key_set_room() || ++blind_writes_ < kBlindWritesMax) return;
+  blind_writes_ = 0;
+  tree.wants_key_sets = true;
+  if (hooks_.key_sets_wanted) hooks_.key_sets_wanted();
+}
+
+std::shared_ptr<Table> Store::TableWithoutKeySet() const {
+  if (!has_key_set_room()) return nullptr;
+  for (const auto& tree : databases_) {
+    if (!tree->wants_key_sets) continue;
+    for (int level = 0; level < kLevelCount; ++level) {
+      for (const auto& table : tree->version->level(level)) {
+        if (table->key_set() == nullptr) return table;
+      }
+    }
+  }
+  return nullptr;
 }
 
 uint64_t Store::IndexBytes() const {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "engine/block.h"
+#include "engine/key_set.h"
 #include "engine/table_index.h"
 
 namespace varve::engine {
@@ -67,7 +68,22 @@ Result<std::shared_ptr<const TableIndex>> Table::LoadIndex(uint64_t* loaded_byte
 
 uint64_t Table::index_bytes() const {
   const TableIndex* index = index_.load(std::memory_order_acquire);
-  return index == nullptr ? 0 : index->memory_bytes();
+  const KeySet* keys = key_set();
+  return (index == nullptr ? 0 : index->memory_bytes()) +
+         (keys == nullptr ? 0 : keys->memory_bytes());
+}
+
+void Table::AddKeySet(std::shared_ptr<const KeySet> key_set) const {
+  const std::lock_guard lock(index_mutex_);
+  INVARIANT(key_set_owner_ == nullptr);
+  key_set_owner_ = std::move(key_set);
+  key_set_.store(key_set_owner_.get(), std::memory_order_release);
+}
+
+std::shared_ptr<const KeySet> Table::DropKeySet() const {
+  const std::lock_guard lock(index_mutex_);
+  key_set_.store(nullptr, std::memory_order_release);
+  return std::move(key_set_owner_);
 }
 
 bool Table::MayContain(Position position) const {

@@ -16,6 +16,7 @@
 
 namespace varve::engine {
 
+class KeySet;
 class TableIndex;
 
 // What the manifest knows of a table: enough to plan with, without opening the file.
@@ -65,10 +66,17 @@ class Table {
   // be in the table, false is certain. Needs index_loaded(). No I/O.
   bool index_loaded() const { return index_.load(std::memory_order_acquire) != nullptr; }
   bool MayContain(Position position) const;
-  uint64_t index_bytes() const;  // memory of filter and index, 0 when not loaded
+  uint64_t index_bytes() const;  // memory of filter, index and key set, 0 when not loaded
   // Under the command lock: drops filter and index, unless they were used since the last call. What
   // comes back is to be let go of outside the lock.
   std::shared_ptr<const TableIndex> DropUnusedIndex() const;
+
+  // Under the command lock: the exact set of the table's keys, if it is in memory, else null.
+  const KeySet* key_set() const { return key_set_.load(std::memory_order_acquire); }
+  // Once, unless it was dropped meanwhile.
+  void AddKeySet(std::shared_ptr<const KeySet> key_set) const;
+  // Under the command lock; what comes back is to be let go of outside.
+  std::shared_ptr<const KeySet> DropKeySet() const;
 
   // The row (or tombstone) of `key`, if the table has one. Blocks for one block read, and first
   // for LoadIndex() if need be.
@@ -99,6 +107,8 @@ class Table {
   mutable std::shared_ptr<const TableIndex> index_owner_;  // guarded by index_mutex_
   mutable std::atomic<const TableIndex*> index_{nullptr};  // the same
   mutable std::atomic<bool> index_used_{false};
+  mutable std::shared_ptr<const KeySet> key_set_owner_;  // guarded by index_mutex_
+  mutable std::atomic<const KeySet*> key_set_{nullptr};  // the same
   std::atomic<bool> obsolete_{false};
 };
 

@@ -9,6 +9,7 @@
 #include "engine/block_builder.h"
 #include "engine/checksum.h"
 #include "engine/filter.h"
+#include "engine/key_set.h"
 #include "engine/table_format.h"
 #include "engine/table_index.h"
 
@@ -54,6 +55,7 @@ struct TableBuilder::State {
   std::string pending = {};  // not written yet, begins at `written`
   uint64_t written = 0;
   uint64_t writeback_begin = 0;  // before it, the kernel was told to write
+  std::shared_ptr<const KeySet> key_set = {};
 
   ~State() {
     file.reset();
@@ -138,13 +140,14 @@ struct TableBuilder::State {
 
   // Reads the file as a reader would. It stays in the page cache, unlike what compaction reads: it
   // takes the place of its inputs, and the next reads may be for its rows.
-  Result<void> Verify(const PositionSecret& secret) const {
+  Result<void> Verify(const PositionSecret& secret) {
     const TableInfo& info = properties.info;
     TRY_ASSIGN(const std::shared_ptr<const Table> table, Table::Open(files, directory, info));
     TableCursor cursor(table, &secret, kVerifyReadBytes, false);
     std::shared_ptr<const TableIndex> filter;
     RowDigest read_back;
     uint64_t tombstone_count = 0;
+    KeySetBuilder keys(info.range, settings.with_key_set ? info.row_count : 0);
     cursor.Seek(0);
     for (; cursor.Valid(); cursor.Next()) {
       const Row& row = cursor.row();
@@ -153,6 +156,7 @@ struct TableBuilder::State {
         return Fail(Errc::kCorruption, "{}: read back: filter lacks {:016x}", path, row.position);
       }
       tombstone_count += row.is_tombstone ? 1 : 0;
+      if (settings.with_key_set) keys.Add(row.position, row.key, row.is_tombstone);
       read_back.Add(row.position, row.is_tombstone,
                     {row.key.data(), row.key.size() + row.value.size()});
     }
@@ -161,6 +165,7 @@ struct TableBuilder::State {
       return Fail(Errc::kCorruption, "{}: read back: not the {} rows that were written", path,
                   info.row_count);
     }
+    if (settings.with_key_set) key_set = keys.Finish();
     return {};
   }
 };
@@ -202,5 +207,7 @@ Result<TableInfo> TableBuilder::Finish(const PositionSecret& secret) {
   state.file.reset();
   return state.properties.info;
 }
+
+std::shared_ptr<const KeySet> TableBuilder::TakeKeySet() { return std::move(state_->key_set); }
 
 }  // namespace varve::engine

@@ -11,6 +11,8 @@
 
 namespace varve::engine {
 
+class KeySet;
+
 // Writes one SSTable, row by row in order.
 // Format:  table_format.h, docs/formats.md.
 // Owns:    the file, created by Create(); the file of a builder that was destroyed before Finish()
@@ -22,6 +24,7 @@ class TableBuilder {
   struct Settings {
     size_t block_bytes = 4096;
     int filter_bits_per_key = 10;
+    bool with_key_set = false;
   };
   static Result<std::unique_ptr<TableBuilder>> Create(FileSystem* files,
                                                       const std::string& directory, uint64_t number,
@@ -37,6 +40,8 @@ class TableBuilder {
   // directory). Needs at least one row. Then reads the whole file back: checksums, order, every row
   // counted and found in the filter; a difference is kCorruption.
   Result<TableInfo> Finish(const PositionSecret& secret);
+  // After Finish(): of what was read back, if the settings ask for one.
+  std::shared_ptr<const KeySet> TakeKeySet();
 
  private:
   struct State;

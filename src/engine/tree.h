@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -44,8 +45,10 @@ struct Tree {
   int64_t key_count = 0;                   // live keys, blind writes counted as new
   uint64_t flushed_generation = 0;         // this and all older ones are in `version`
   std::optional<Error> count_error;        // a settling load failed: no exact count
-  bool dropped = false;                    // a FLUSHDB took its place
-  bool drop_persisted = false;             // background strand only: the manifest says so
+  // Its writes want to know which keys tables have; then tables get key sets, where there is room.
+  std::atomic<bool> wants_key_sets{false};
+  bool dropped = false;         // a FLUSHDB took its place
+  bool drop_persisted = false;  // background strand only: the manifest says so
 
  private:
   static std::shared_ptr<TreeRows> NewRows(Executor* background) {
