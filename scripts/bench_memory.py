@@ -1,5 +1,6 @@
-"""Keeps a server's data out of memory while scripts/bench-cold measures: by a limit that holds for
-the server and the page cache together, or else by dropping the page cache again and again."""
+"""Keeps a server's data out of memory while scripts/bench-cold and bench-writes measure: by a limit
+that holds for the server and the page cache together, or else by dropping the page cache again and
+again."""
 import contextlib
 import os
 import pathlib
@@ -7,11 +8,15 @@ import threading
 import time
 
 DROP_INTERVAL_S = 0.5
+TABLE_SUFFIXES = (".sst", ".val")
 
 
 def drop_page_cache(directory):
-    """Of the tables in `directory`; what other programs have in the page cache stays there."""
-    for path in pathlib.Path(directory).glob("*.sst"):
+    """Of tables and value files in `directory`; what other programs have in the page cache stays
+    there."""
+    for path in pathlib.Path(directory).iterdir():
+        if path.suffix not in TABLE_SUFFIXES:
+            continue
         try:
             descriptor = os.open(path, os.O_RDONLY)
         except FileNotFoundError:  # a compaction has just removed it

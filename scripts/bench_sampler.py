@@ -5,6 +5,8 @@ import pathlib
 import threading
 import time
 
+from bench_memory import TABLE_SUFFIXES
+
 INTERVAL_S = 1
 # Fields of INFO: what was written to files other than the log. Those that a server lacks count 0.
 WRITTEN = ("flush_bytes_written", "compaction_bytes_written", "value_bytes_written")
@@ -24,7 +26,7 @@ def bytes_in(directory):
             everything += size
             if name.startswith("wal") or name.endswith(".log"):
                 wal += size
-            elif name.startswith(("table-", "value")) or name.endswith(".sst"):
+            elif name.endswith(TABLE_SUFFIXES):
                 tables += size
     return {"table_files": tables, "wal_files": wal, "all_files": everything}
 
