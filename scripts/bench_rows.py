@@ -16,6 +16,7 @@ from bench_server import ROOT, VARVE, Server
 from bench_tables import say
 
 PATIENCE_S = 600  # this machine may have other things to do for a while
+SETTLED_S = 12  # the engine looks every five seconds whether anybody writes
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 WARNING = re.compile(r"\d+:\w \d+ \w+ \d+ [\d:.]+ # (.*)")  # a line of the server's log
 
@@ -272,15 +273,16 @@ class Rows:
         return result
 
     def wait_until_settled(self):
-        """Until nothing is left to flush, compact or settle, and nothing changed for seconds."""
+        """Until nothing is left to flush, compact or settle, and nothing changed for so long that
+        what is done when nobody writes is done too."""
         started = since = time.monotonic()
         last = None
-        while time.monotonic() - since < 5:
+        while time.monotonic() - since < SETTLED_S:
             info = self.server.info("engine")
             now = [info[name] for name in ("flushes", "compactions", "compaction_bytes_written",
                                            "table_bytes")]
             left = [int(info[name]) for name in ("compaction_debt", "sealed_memtables",
-                                                 "settling_pending")]
+                                                 "settling_pending", "compactions_running")]
             if now != last or any(left):
                 last, since = now, time.monotonic()
             time.sleep(0.5)

@@ -11,7 +11,7 @@ INTERVAL_S = 1
 # Fields of INFO: what was written to files other than the log. Those that a server lacks count 0.
 WRITTEN = ("flush_bytes_written", "compaction_bytes_written", "value_bytes_written")
 KEPT = (*WRITTEN, "compaction_bytes_read", "compaction_debt", "sealed_memtables", "write_delay_us",
-        "write_waits", "longest_write_wait_us", "table_bytes", "wal_bytes")
+        "compactions_running", "write_waits", "longest_write_wait_us", "table_bytes", "wal_bytes")
 
 
 def bytes_in(directory):
@@ -83,6 +83,7 @@ class Sampler:
         if self.server:
             info = self.server.info("engine")
             sample |= {name: int(info.get(name, 0)) for name in KEPT}
+            sample["compaction_pressure"] = float(info["compaction_pressure"])
             sizes = level_bytes(info)
             sample["levels"] = " ".join(map(str, sizes))
         self.samples.append(sample)
