@@ -86,8 +86,8 @@ Figures FiguresOf(const SimulatedLevels& levels, const Writes& writes, const Fla
   const auto number = [](double value) { return fmt::format("{:.2f}", value); };
   const auto giga = [](uint64_t bytes) { return static_cast<double>(bytes) / kGiga; };
   return {
-      {"live rows, GB", fmt::format("{:.0f}", giga(live))},
-      {"overwritten, GB", fmt::format("{:.0f}", giga(writes.bytes))},
+      {"live rows, GB", fmt::format("{:.3g}", giga(live))},
+      {"overwritten, GB", fmt::format("{:.3g}", giga(writes.bytes))},
       {"GB by level", PerLevel([&](int level) { return giga(levels.level_bytes(level)); })},
       {"rewritten", number(Ratio(levels.flushed_bytes() + levels.merged_bytes(), writes.bytes))},
       {"of that by merges into",
