@@ -10,6 +10,7 @@ namespace {
 // A level that exceeds its target by a quarter is as urgent as an L0 of twice its depth: what lies
 // in the levels above the last one takes space.
 constexpr double kPressureOfExcess = 4;
+constexpr double kSmoothPressureOfExcess = 2;
 // Of a level above the base: to be emptied, when there is nothing more urgent.
 constexpr double kPressureOfDrain = 1;
 
@@ -137,6 +138,21 @@ double CompactionPlan::pressure() const {
   double highest = 0;
   for (int level = 0; level < kLastLevel; ++level) highest = std::max(highest, Pressure(level));
   return highest;
+}
+
+// While compaction keeps pace, L0's ranges stand evenly between just emptied and due, so that their
+// mean is a bit more than a half when the first of them is due.
+double CompactionPlan::SmoothPressure() const {
+  constexpr double kMeanWhenDue = (1 + 1.0 / static_cast<double>(kLevel0Ranges)) / 2;
+  double sum = 0;
+  for (const double urgency : urgency_) sum += urgency;
+  double smooth = sum / static_cast<double>(kLevel0Ranges) / kMeanWhenDue;
+  for (int level = base_level_; level < kLastLevel; ++level) {
+    const auto target = static_cast<double>(std::max<uint64_t>(targets_[level], 1));
+    const double excess = static_cast<double>(bytes_[level]) / target - 1;
+    smooth = std::max(smooth, 1 + excess * kSmoothPressureOfExcess);
+  }
+  return smooth;
 }
 
 uint64_t CompactionPlan::debt_bytes() const {

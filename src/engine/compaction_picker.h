@@ -72,6 +72,8 @@ class CompactionPlan {
   // How far writers are ahead: 1.0 and more calls for a compaction of that level.
   double Pressure(int level) const;
   double pressure() const;  // the highest of them
+  // The same for writers: it moves little by little, as flushes and steps move rows.
+  double SmoothPressure() const;
   // Rows that newer ones hide, over live rows; 0 when it is not known.
   double garbage_share() const { return garbage_share_; }
   // Bytes beyond the targets.

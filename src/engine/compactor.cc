@@ -125,7 +125,7 @@ std::vector<Compactor::TreePlan> Compactor::Plans() const {
 void Compactor::UpdateDebt() {
   CompactionDebt debt;
   for (const TreePlan& tree : Plans()) {
-    debt.pressure = std::max(debt.pressure, tree.plan.pressure());
+    debt.pressure = std::max(debt.pressure, tree.plan.SmoothPressure());
     debt.bytes += tree.plan.debt_bytes();
   }
   debt.running = running_.size();
