@@ -3,7 +3,7 @@
 #include <spdlog/logger.h>
 
 #include <algorithm>
-#include <cmath>
+#include <utility>
 
 #include "engine/merge_cursor.h"
 
@@ -32,35 +32,10 @@ uint64_t TotalBytes(const Version::Tables& tables) {
 
 }  // namespace
 
-class Compactor::IoPace {
- public:
-  // `threads` share the limit.
-  IoPace(const MaintenanceContext& context, size_t threads)
-      : clock_(*context.env().clock),
-        bytes_per_us_(static_cast<double>(context.options().background_io_limit) / 1e6 /
-                      static_cast<double>(threads)),
-        began_us_(clock_.MonotonicUs()) {}
-
-  // How long to wait before going on, when so many bytes have been read and written.
-  uint64_t DelayUs(uint64_t bytes) const {
-    if (bytes_per_us_ <= 0) return 0;
-    const auto due_us =
-        began_us_ + static_cast<uint64_t>(static_cast<double>(bytes) / bytes_per_us_);
-    const uint64_t now_us = clock_.MonotonicUs();
-    return due_us <= now_us ? 0 : std::min<uint64_t>(due_us - now_us, kDelayMaxUs);
-  }
-
- private:
-  static constexpr uint64_t kDelayMaxUs =
-      20'000;  // the end of the engine is heeded within this time
-
-  const Clock& clock_;
-  const double bytes_per_us_;
-  const uint64_t began_us_;
-};
-
 Compactor::Compactor(MaintenanceContext& context)
-    : context_(context), slots_(std::max<size_t>(context.options().background_threads, 1)) {}
+    : context_(context),
+      slots_(std::max<size_t>(context.options().background_threads, 1)),
+      pace_(context.env().clock, context.options().background_io_limit) {}
 
 void Compactor::Start() {
   UpdateDebt();
@@ -237,6 +212,17 @@ Task<Result<void>> Compactor::Rewrite(const Job& job) {
   co_return Result<void>();
 }
 
+// Gives way to others, for so long at least, on the threads that merge.
+Task<bool> Compactor::Wait(uint64_t us) {
+  constexpr uint64_t kStepUs = 20'000;  // Stop() is heeded within this time
+  uint64_t waited = 0;
+  do {
+    co_await Yield{*context_.env().workers, std::min(us - waited, kStepUs)};
+    waited += kStepUs;
+  } while (waited < us && !context_.stopping());
+  co_return true;
+}
+
 // Every input row is accounted for: written, hidden by a newer one of its key, or a tombstone that
 // hides nothing any more.
 Task<Result<void>> Compactor::Merge(const Job& job, RangeWriter& writer) {
@@ -250,11 +236,11 @@ Task<Result<void>> Compactor::Merge(const Job& job, RangeWriter& writer) {
       sources.push_back(std::move(cursor));
     }
   }
-  const IoPace pace(context_, slots_.size());
-  const auto bytes_done = [&] {
+  uint64_t bytes_charged = 0;
+  const auto charge = [&] {
     uint64_t bytes = writer.file_bytes();
     for (const TableCursor* cursor : cursors) bytes += cursor->bytes_read();
-    return bytes;
+    return pace_.Charge(bytes - std::exchange(bytes_charged, bytes));
   };
   MergeCursor merged(std::move(sources));
   uint64_t dropped = 0;
@@ -271,11 +257,12 @@ Task<Result<void>> Compactor::Merge(const Job& job, RangeWriter& writer) {
       CO_TRY(writer.Add(row));
     }
     if (++steps % kMergeStepRows != 0) continue;
-    co_await Yield{*context_.env().workers, pace.DelayUs(bytes_done())};
+    co_await Wait(charge());
     if (context_.stopping()) co_return context_.Stopped();
   }
   CO_TRY(merged.status());
   CO_TRY(writer.Finish());
+  co_await Wait(charge());
   const uint64_t rows = TotalRows(job.upper) + TotalRows(job.lower);
   const uint64_t accounted = writer.row_count() + dropped + merged.hidden_rows();
   if (accounted != rows) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/compaction_picker.h"
+#include "engine/io_pace.h"
 #include "engine/maintenance_context.h"
 
 namespace varve::engine {
@@ -43,8 +44,6 @@ class Compactor {
     std::shared_ptr<const Version> version;  // holds the shape that the plan is of
     CompactionPlan plan;
   };
-  // The pace that one merge keeps to `background-io-limit`.
-  class IoPace;
 
   std::vector<TreePlan> Plans() const;
   void UpdateDebt();
@@ -53,6 +52,7 @@ class Compactor {
   Task<bool> RunJobs();
   Task<Result<void>> Run(const Job& job);
   Task<Result<void>> Rewrite(const Job& job);
+  Task<bool> Wait(uint64_t us);
   Task<Result<void>> Merge(const Job& job, RangeWriter& writer);
   Result<void> Move(const Job& job);
   Result<void> Install(const Job& job, VersionEdit::Tree changed,
@@ -62,6 +62,7 @@ class Compactor {
 
   MaintenanceContext& context_;
   std::vector<Task<bool>> slots_;  // one for each thread
+  IoPace pace_;
   std::vector<std::pair<TreeId, Compaction>> running_;
   std::set<TreeId> whole_;  // trees that are to have all in the last level
   bool tidies_up_ = false;

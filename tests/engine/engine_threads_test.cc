@@ -93,9 +93,11 @@ void Work(Engine& engine, int worker, std::map<std::string, std::string>& model,
 TEST_CASE("engine: connections on several threads each see their own writes", "[engine][threads]") {
   constexpr int kWorkers = 4;
   const TemporaryDirectory directory;
-  PosixEnv env(8);
+  constexpr size_t kMerges = 3;
+  PosixEnv env(8, true, kMerges);
   Options options = TinyOptions();
   options.directory = directory.path();
+  options.background_threads = kMerges;
   options.write_buffer_bytes = 32 * 1024;
   std::vector<std::map<std::string, std::string>> models(kWorkers);
   for (int round = 0; round < 3; ++round) {
