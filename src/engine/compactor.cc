@@ -159,7 +159,7 @@ Task<Result<void>> Compactor::Run(const Job& job) {
 
 Result<void> Compactor::Move(const Job& job) {
   const auto& table = job.upper[0];
-  VersionEdit::Tree changed{job.tree->id, {}, {table->info().number}, std::nullopt};
+  VersionEdit::Tree changed{.id = job.tree->id, .removed = {table->info().number}};
   changed.added.push_back({job.step.output_level, table->info()});
   return Install(job, std::move(changed), {{job.step.output_level, table}}, 0, 0);
 }
@@ -178,12 +178,13 @@ Task<Result<void>> Compactor::Rewrite(const Job& job) {
   inputs.insert(inputs.end(), job.lower.begin(), job.lower.end());
   co_await Yield{*context_.env().workers};
   std::unique_ptr<RangeWriter> writer;
+  std::vector<ValueReference> dead;  // of values that lose their rows
   Result<void> merged;
   Result<std::vector<DyadicRange>> ranges =
       OutputRanges(job.step.range, inputs, TableBytesMax(*job.version));
   if (ranges) {
     writer = context_.NewWriter(*job.tree, *std::move(ranges));
-    merged = co_await Merge(job, *writer);
+    merged = co_await Merge(job, *writer, dead);
   } else {
     merged = Fail(ranges.error());
   }
@@ -192,7 +193,8 @@ Task<Result<void>> Compactor::Rewrite(const Job& job) {
   if (context_.ended()) co_return context_.Stopped();
   if (job.tree->drop_persisted) co_return Result<void>();  // a FLUSHDB overtook: the output goes
 
-  VersionEdit::Tree changed{job.tree->id, {}, {}, std::nullopt};
+  VersionEdit::Tree changed{.id = job.tree->id};
+  changed.values.dead = DeadRecords(std::move(dead));
   for (const auto& table : inputs) changed.removed.push_back(table->info().number);
   for (const auto& table : writer->tables()) {
     changed.added.push_back({job.step.output_level, table->info()});
@@ -225,7 +227,8 @@ Task<bool> Compactor::Wait(uint64_t us) {
 
 // Every input row is accounted for: written, hidden by a newer one of its key, or a tombstone that
 // hides nothing any more.
-Task<Result<void>> Compactor::Merge(const Job& job, RangeWriter& writer) {
+Task<Result<void>> Compactor::Merge(const Job& job, RangeWriter& writer,
+                                    std::vector<ValueReference>& dead) {
   std::vector<std::unique_ptr<RowCursor>> sources;
   std::vector<const TableCursor*> cursors;
   for (const Version::Tables* tables : {&job.upper, &job.lower}) {
@@ -261,6 +264,7 @@ Task<Result<void>> Compactor::Merge(const Job& job, RangeWriter& writer) {
     if (context_.stopping()) co_return context_.Stopped();
   }
   CO_TRY(merged.status());
+  dead = merged.TakeHiddenReferences();
   CO_TRY(writer.Finish());
   co_await Wait(charge());
   const uint64_t rows = TotalRows(job.upper) + TotalRows(job.lower);
@@ -275,12 +279,15 @@ Task<Result<void>> Compactor::Merge(const Job& job, RangeWriter& writer) {
 Result<void> Compactor::Install(const Job& job, VersionEdit::Tree changed,
                                 const std::vector<std::pair<int, std::shared_ptr<Table>>>& added,
                                 uint64_t bytes_read, uint64_t bytes_written) {
-  // The tree's version of now: others have added to it since the step was planned.
-  Store::Change change{job.tree, job.tree->version->Edited(changed.removed, added), bytes_read,
-                       bytes_written};
+  const std::vector<uint64_t> removed = changed.removed;
+  const bool marks_values = !changed.values.empty();
   VersionEdit edit;
   edit.trees.push_back(std::move(changed));
   TRY(context_.AppendEdit(std::move(edit)));
+  // The tree's version of now: others have added to it since the step was planned.
+  Store::Change change{.tree = job.tree, .bytes_read = bytes_read, .bytes_written = bytes_written};
+  change.version = job.tree->version->Edited(
+      removed, added, marks_values ? context_.ValuesNow(*job.tree, nullptr) : nullptr);
   std::lock_guard lock(context_.store().mutex().background());
   context_.store().InstallCompaction(change);
   return {};

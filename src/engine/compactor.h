@@ -53,7 +53,7 @@ class Compactor {
   Task<Result<void>> Run(const Job& job);
   Task<Result<void>> Rewrite(const Job& job);
   Task<bool> Wait(uint64_t us);
-  Task<Result<void>> Merge(const Job& job, RangeWriter& writer);
+  Task<Result<void>> Merge(const Job& job, RangeWriter& writer, std::vector<ValueReference>& dead);
   Result<void> Move(const Job& job);
   Result<void> Install(const Job& job, VersionEdit::Tree changed,
                        const std::vector<std::pair<int, std::shared_ptr<Table>>>& added,

@@ -99,6 +99,8 @@ struct Stats {
   uint64_t wal_records = 0, wal_bytes = 0, wal_syncs = 0, wal_segments = 0;
   uint64_t flushes = 0, compactions = 0, flush_bytes_written = 0;
   uint64_t compaction_bytes_read = 0, compaction_bytes_written = 0;
+  uint64_t value_bytes_written = 0;  // to value files, by flush and collection
+  uint64_t value_collections = 0, value_bytes_collected = 0;  // of garbage
   uint64_t write_waits = 0, longest_write_wait_us = 0, write_delay_us = 0;
   uint64_t compaction_debt = 0;
   uint64_t compactions_running = 0;
@@ -106,6 +108,7 @@ struct Stats {
   // files
   std::vector<LevelStats> levels;
   uint64_t table_bytes = 0;
+  uint64_t value_files = 0, value_file_bytes = 0, value_live_bytes = 0;
   // since the start
   uint64_t recovered_records = 0, recovered_bytes = 0, recovery_us = 0;
   std::string write_error;       // empty: writes are accepted

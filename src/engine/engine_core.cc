@@ -82,7 +82,7 @@ Result<void> EngineCore::Recover() {
   return {};
 }
 
-// Tables that no version names: a flush or compaction was cut short, or a removal.
+// Tables and value files that no version names: a flush or compaction was cut short, or a removal.
 Result<void> EngineCore::RemoveOrphans(const ManifestState& state) {
   std::set<std::string> known;
   for (const auto& [id, tree] : state.trees) {
@@ -90,16 +90,20 @@ Result<void> EngineCore::RemoveOrphans(const ManifestState& state) {
       const std::string path = TablePath(options_.directory, number);
       known.insert(path.substr(options_.directory.size() + 1));
     }
+    for (const auto& [number, file] : tree.values.files) {
+      const std::string path = ValuePath(options_.directory, number);
+      known.insert(path.substr(options_.directory.size() + 1));
+    }
   }
   TRY_ASSIGN(const std::vector<std::string> names, env_.files->List(options_.directory));
   size_t removed = 0;
   for (const std::string& name : names) {
-    if (!IsTableFile(name) || known.contains(name)) continue;
+    if ((!IsTableFile(name) && !IsValueFileName(name)) || known.contains(name)) continue;
     TRY(env_.files->Remove(options_.directory + "/" + name));
     ++removed;
   }
   if (removed == 0) return {};
-  options_.logger->info("recovery: {} unfinished tables removed", removed);
+  options_.logger->info("recovery: {} unfinished files removed", removed);
   return env_.files->SyncDirectory(options_.directory);
 }
 
@@ -114,7 +118,15 @@ Result<void> EngineCore::OpenTrees(const ManifestState& state) {
                    Table::Open(env_.files, options_.directory, table.info));
         levels[table.level].push_back(ReleasedOn(env_.background, std::move(opened)));
       }
-      tree->version = std::make_shared<const Version>(std::move(levels));
+      ValueSet::Files values;
+      for (const auto& [number, info] : known->second.values.files) {
+        TRY_ASSIGN(std::shared_ptr<ValueFile> opened,
+                   ValueFile::Open(env_.files, options_.directory, info));
+        values.push_back(ReleasedOn(env_.background, std::move(opened)));
+      }
+      tree->version = std::make_shared<const Version>(
+          std::move(levels),
+          std::make_shared<const ValueSet>(known->second.values, ValueSet(), values));
       if (known->second.live_key_count == kKeyCountUnknown) {
         tree->count_error = Error{Errc::kCorruption,
                                   "the number of keys is not known: a damaged table was met when "

@@ -10,6 +10,7 @@ namespace {
 // Rows between two yields. Larger steps than a merge takes, so that a flush gets most of the thread
 // that both run on: writers wait for flushes.
 constexpr size_t kFlushStepRows = 4096;
+constexpr size_t kFlushStepBytes = 2 << 20;  // the same, of values
 // Holds of the lock between two yields while memory is made free: as fast as a flush fills it.
 constexpr size_t kTrimSteps = 32;
 
@@ -212,6 +213,7 @@ void Maintenance::FinishDrops(const std::vector<TreeDrop>& drops) {
     for (int level = 0; level < kLevelCount; ++level) {
       for (const auto& table : version->level(level)) table->MarkObsolete();
     }
+    for (const auto& file : version->values().files()) file->MarkObsolete();
     tables += version->table_count();
   }
   context_.log().info("flushed databases: {} trees with {} tables dropped", drops.size(), tables);
@@ -267,19 +269,57 @@ Task<bool> Maintenance::FlushAll() {
   co_return true;
 }
 
-Task<Result<void>> Maintenance::WriteMemtable(const TreeMemtable& memtable, RangeWriter& writer) {
+bool Maintenance::IsSeparated(const Row& row, const FlushOutput& output) const {
+  return context_.options().value_threshold_bytes > 0 && !row.is_tombstone &&
+         row.value.size() >= context_.options().value_threshold_bytes &&
+         row.value.size() <= kSeparatedBytesMax &&
+         (output.values == nullptr || output.values->record_count() < kValueRunRecordsMax);
+}
+
+Result<void> Maintenance::AddFlushedRow(Row row, FlushOutput& output) {
+  if (IsSeparated(row, output)) {
+    if (output.values == nullptr) {
+      TRY_ASSIGN(output.values, context_.NewValueFile());
+    }
+    TRY_ASSIGN(row.reference, output.values->Add(row));
+    row.value = {};
+  }
+  return output.tables->Add(row);
+}
+
+Task<Result<void>> Maintenance::FinishValues(FlushOutput& output) {
+  CO_TRY(output.values->Finish());
+  for (bool verified = false; !verified;) {
+    co_await Yield{*context_.env().background};
+    if (context_.stopping()) co_return context_.Stopped();
+    CO_TRY_ASSIGN(verified, output.values->VerifySome(kFlushStepBytes));
+  }
+  CO_TRY_ASSIGN(output.value_file, output.values->Open());
+  co_return Result<void>();
+}
+
+Task<Result<void>> Maintenance::WriteMemtable(const TreeMemtable& memtable, FlushOutput& output) {
   const auto cursor = memtable.rows.NewCursor();
   size_t rows = 0;
+  size_t bytes = 0;
   for (cursor->Seek(0); cursor->Valid(); cursor->Next()) {
-    CO_TRY(writer.Add(cursor->row()));
-    if (++rows % kFlushStepRows != 0) continue;
+    bytes += cursor->row().value.size();
+    CO_TRY(AddFlushedRow(cursor->row(), output));
+    if (++rows % kFlushStepRows != 0 && bytes < kFlushStepBytes) continue;
+    bytes = 0;
     co_await Yield{*context_.env().background};
     if (context_.stopping()) co_return context_.Stopped();
   }
-  CO_TRY(writer.Finish());
-  if (writer.row_count() != memtable.rows.row_count()) {
+  // Before the tables, which sync the directory when they are complete.
+  if (output.values != nullptr) {
+    const Result<void> finished = co_await FinishValues(output);
+    if (!finished) co_return Fail(finished.error());
+  }
+  CO_TRY(output.tables->Finish());
+  if (output.tables->row_count() != memtable.rows.row_count()) {
     co_return Fail(Errc::kCorruption, "flush of generation {}: {} rows written of {}",
-                   memtable.rows.generation(), writer.row_count(), memtable.rows.row_count());
+                   memtable.rows.generation(), output.tables->row_count(),
+                   memtable.rows.row_count());
   }
   co_return Result<void>();
 }
@@ -298,13 +338,13 @@ Task<Result<void>> Maintenance::Flush(std::shared_ptr<Generation> generation) {
     co_await Yield{*context_.env().background, kSettlingPollUs};
   }
 
-  std::vector<std::unique_ptr<RangeWriter>> writers;
+  std::vector<FlushOutput> outputs;
   for (const auto& member : generation->members) {
     const uint64_t bytes = member.second->rows.memory_bytes();
-    writers.push_back(context_.NewWriter(
-        *member.first, EvenRanges(FlushRangeBits(bytes, store_.compaction_limits()))));
+    outputs.push_back({context_.NewWriter(
+        *member.first, EvenRanges(FlushRangeBits(bytes, store_.compaction_limits())))});
     if (member.first->drop_persisted) continue;
-    const Result<void> written = co_await WriteMemtable(*member.second, *writers.back());
+    const Result<void> written = co_await WriteMemtable(*member.second, outputs.back());
     if (!written) co_return Fail(written.error());
   }
   if (context_.stopping()) co_return context_.Stopped();
@@ -312,36 +352,53 @@ Task<Result<void>> Maintenance::Flush(std::shared_ptr<Generation> generation) {
   // From here to the end there is no yield: nothing else changes the manifest in between.
   std::vector<TreeDrop> drops;
   VersionEdit edit;
-  std::vector<Store::Change> changes;
-  std::vector<RangeWriter*> named;  // whose tables are in the edit
+  std::vector<std::pair<std::shared_ptr<Tree>, FlushOutput*>> named;  // what is in the edit
   uint64_t wal_oldest = 0;
   {
     std::lock_guard lock(store_.mutex().background());
     drops = store_.DropsUpTo(generation->number, 0);
     wal_oldest = store_.GenerationBehindOldest();
   }
-  uint64_t rows = 0;
-  uint64_t bytes = 0;
-  for (size_t i = 0; i < writers.size(); ++i) {
+  for (size_t i = 0; i < outputs.size(); ++i) {
     const auto& [tree, memtable] = generation->members[i];
     if (tree->drop_persisted || IsDroppedBy(drops, *tree)) continue;
-    VersionEdit::Tree changed{tree->id, {}, {}, std::nullopt};
+    VersionEdit::Tree changed{.id = tree->id};
     changed.live_key_count = LiveKeyCount(*tree, *memtable);
-    for (const auto& table : writers[i]->tables()) changed.added.push_back({0, table->info()});
+    for (const auto& table : outputs[i].tables->tables()) {
+      changed.added.push_back({0, table->info()});
+    }
+    if (outputs[i].values != nullptr) outputs[i].values->AddTo(changed.values);
     edit.trees.push_back(std::move(changed));
-    rows += writers[i]->row_count();
-    bytes += writers[i]->file_bytes();
-    changes.push_back({tree, tree->version->Edited({}, context_.TablesAt(0, *writers[i])), 0,
-                       writers[i]->file_bytes()});
-    named.push_back(writers[i].get());
+    named.emplace_back(tree, &outputs[i]);
   }
   AddDrops(drops, edit);
   edit.wal_oldest = wal_oldest;
   const Result<void> appended = context_.AppendEdit(std::move(edit));
   if (appended || context_.manifest_failed()) {
-    for (RangeWriter* writer : named) writer->Release();
+    for (const auto& [tree, output] : named) {
+      output->tables->Release();
+      if (output->values != nullptr) output->values->Release();
+    }
   }
   CO_TRY(appended);
+  uint64_t rows = 0;
+  uint64_t bytes = 0;
+  uint64_t value_bytes = 0;
+  std::vector<Store::Change> changes;
+  for (const auto& [tree, output] : named) {
+    Store::Change change{.tree = tree};
+    change.bytes_written = output->tables->file_bytes();
+    std::shared_ptr<const ValueSet> values;
+    if (output->value_file != nullptr) {
+      values = context_.ValuesNow(*tree, output->value_file);
+      change.value_bytes_written = output->values->file_bytes();
+    }
+    change.version = tree->version->Edited({}, context_.TablesAt(0, *output->tables), std::move(values));
+    rows += output->tables->row_count();
+    bytes += change.bytes_written;
+    value_bytes += change.value_bytes_written;
+    changes.push_back(std::move(change));
+  }
   std::vector<Work> resumed;
   const uint64_t elapsed_us = context_.env().clock->MonotonicUs() - began_us;
   {
@@ -351,8 +408,8 @@ Task<Result<void>> Maintenance::Flush(std::shared_ptr<Generation> generation) {
   RunAll(resumed);
   FinishDrops(drops);
   wal_.Release(wal_oldest);
-  context_.log().info("flush: generation {}, {} rows to L0, {} bytes, {} ms", generation->number,
-                      rows, bytes, elapsed_us / 1000);
+  context_.log().info("flush: generation {}, {} rows to L0, {} bytes, {} of values, {} ms",
+                      generation->number, rows, bytes, value_bytes, elapsed_us / 1000);
   co_return Result<void>();
 }
 

@@ -7,6 +7,7 @@
 #include "engine/compactor.h"
 #include "engine/key_set.h"
 #include "engine/maintenance_context.h"
+#include "engine/value_builder.h"
 #include "engine/wal.h"
 
 namespace varve::engine {
@@ -47,7 +48,16 @@ class Maintenance {
   void PostTask(Task<bool>& task, Make make);
   Task<bool> FlushAll();
   Task<Result<void>> Flush(std::shared_ptr<Generation> generation);
-  Task<Result<void>> WriteMemtable(const TreeMemtable& memtable, RangeWriter& writer);
+  // What the flush of a tree's memtable writes.
+  struct FlushOutput {
+    std::unique_ptr<RangeWriter> tables;
+    std::unique_ptr<ValueFileBuilder> values = nullptr;  // null: no value was large enough
+    std::shared_ptr<ValueFile> value_file = nullptr;     // of `values`, when all is written
+  };
+  Task<Result<void>> WriteMemtable(const TreeMemtable& memtable, FlushOutput& output);
+  Result<void> AddFlushedRow(Row row, FlushOutput& output);
+  Task<Result<void>> FinishValues(FlushOutput& output);
+  bool IsSeparated(const Row& row, const FlushOutput& output) const;
   Task<bool> Trim();
   Task<bool> TidyUp();
   Task<bool> MakeKeySets();

@@ -82,4 +82,20 @@ std::vector<std::pair<int, std::shared_ptr<Table>>> MaintenanceContext::TablesAt
   return tables;
 }
 
+Result<std::unique_ptr<ValueFileBuilder>> MaintenanceContext::NewValueFile() {
+  return ValueFileBuilder::Create(env_.files, options_.directory,
+                                  store_.next_number().fetch_add(1));
+}
+
+std::shared_ptr<const ValueSet> MaintenanceContext::ValuesNow(
+    const Tree& tree, std::shared_ptr<ValueFile> added) const {
+  ValueSet::Files files;
+  if (added != nullptr) files.push_back(ReleasedOn(env_.background, std::move(added)));
+  const ValueSet& before = tree.version->values();
+  auto now = std::make_shared<const ValueSet>(manifest_->state().trees.at(tree.id).values, before,
+                                              files);
+  for (const auto& file : before.FilesNotIn(*now)) file->MarkObsolete();
+  return now;
+}
+
 }  // namespace varve::engine

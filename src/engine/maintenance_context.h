@@ -12,6 +12,7 @@
 #include "engine/range_writer.h"
 #include "engine/store.h"
 #include "engine/task.h"
+#include "engine/value_builder.h"
 
 namespace varve::engine {
 
@@ -57,6 +58,12 @@ class MaintenanceContext {
   // What the writer has written, for a version.
   std::vector<std::pair<int, std::shared_ptr<Table>>> TablesAt(int level,
                                                                const RangeWriter& writer) const;
+  // Any thread.
+  Result<std::unique_ptr<ValueFileBuilder>> NewValueFile();
+  // What the manifest says now of a tree's separated values, of which those in `added` are new.
+  // Files that it does not name any more go when the last reader lets go.
+  std::shared_ptr<const ValueSet> ValuesNow(const Tree& tree,
+                                            std::shared_ptr<ValueFile> added) const;
   void ReportFailure(const char* what, const Error& error);
   void ReportSuccess();
 

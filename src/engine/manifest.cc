@@ -90,7 +90,8 @@ Result<ManifestState> ReadManifest(FileSystem& files, const std::string& path) {
 Result<ManifestState> NewState(const Env& env, const std::string& directory) {
   TRY_ASSIGN(const std::vector<std::string> names, env.files->List(directory));
   for (const std::string& name : names) {
-    if (name.ends_with(".sst") || (name.starts_with("wal-") && name.ends_with(".log"))) {
+    if (name.ends_with(".sst") || name.ends_with(".val") ||
+        (name.starts_with("wal-") && name.ends_with(".log"))) {
       return Fail(Errc::kCorruption, "{}: CURRENT is missing, but {} is there", directory, name);
     }
   }

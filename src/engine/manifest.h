@@ -14,6 +14,7 @@
 #include "engine/position.h"
 #include "engine/table.h"
 #include "engine/tree_id.h"
+#include "engine/value_runs.h"
 
 namespace varve::engine {
 
@@ -32,9 +33,10 @@ inline constexpr uint64_t kKeyCountUnknown = ~uint64_t{0};
 struct VersionEdit {
   struct Tree {
     TreeId id = 0;
-    std::vector<LevelTable> added;
-    std::vector<uint64_t> removed;           // table numbers
-    std::optional<uint64_t> live_key_count;  // as of the last flush of this tree
+    std::vector<LevelTable> added = {};
+    std::vector<uint64_t> removed = {};           // table numbers
+    std::optional<uint64_t> live_key_count = {};  // as of the last flush of this tree
+    ValueEdit values = {};
     bool operator==(const Tree&) const = default;
   };
   std::vector<Tree> trees;            // a tree that is not known yet comes into being
@@ -50,6 +52,7 @@ struct ManifestState {
   struct Tree {
     std::map<uint64_t, LevelTable> tables;  // by number
     uint64_t live_key_count = 0;
+    ValueRuns values;
     bool operator==(const Tree&) const = default;
   };
   std::array<char, PositionSecret::kBytes> position_secret{};
@@ -60,8 +63,9 @@ struct ManifestState {
   bool operator==(const ManifestState&) const = default;
 
   // kCorruption if the edit does not fit the state: removes a table that is not there, adds one
-  // that is, uses a number that next_number does not cover, ... A tree that is dropped may be
-  // unknown.
+  // that is, uses a number that next_number does not cover, ... or makes rows that refer to
+  // separated values and such values that live differ in number or bytes. A tree that is dropped
+  // may be unknown.
   Result<void> Check(const VersionEdit& edit) const;
   // Checks the edit, then makes it. Trees that databases have come into being if need be.
   Result<void> Apply(const VersionEdit& edit);

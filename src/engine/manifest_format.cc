@@ -18,7 +18,10 @@ enum class Field : uint8_t {
   kDatabases = 3,
   kWalOldest = 4,
   kNextNumber = 5,
+  kValues = 6,
 };
+
+constexpr int kTableHasValues = 0x80;  // in a table's level
 
 void PutByte(std::string& out, int value) { out.push_back(static_cast<char>(value)); }
 
@@ -35,7 +38,8 @@ bool GetByte(std::string_view& input, int& value) {
 }
 
 void PutTable(std::string& out, const LevelTable& table) {
-  PutByte(out, table.level);
+  const bool has_values = table.info.value_count > 0;
+  PutByte(out, table.level | (has_values ? kTableHasValues : 0));
   for (const uint64_t value : {table.info.number, table.info.file_bytes, table.info.row_count,
                                table.info.tombstone_count, table.info.row_bytes}) {
     PutVarint64(out, value);
@@ -44,18 +48,28 @@ void PutTable(std::string& out, const LevelTable& table) {
   PutFixed64(out, table.info.largest);
   PutFixed64(out, table.info.range.begin);
   PutByte(out, table.info.range.bits);
+  if (!has_values) return;
+  PutVarint64(out, table.info.value_count);
+  PutVarint64(out, table.info.value_bytes);
 }
 
 bool GetTable(std::string_view& input, LevelTable& table) {
   if (!GetByte(input, table.level)) return false;
+  const bool has_values = (table.level & kTableHasValues) != 0;
+  table.level &= ~kTableHasValues;
   for (uint64_t* value : {&table.info.number, &table.info.file_bytes, &table.info.row_count,
                           &table.info.tombstone_count, &table.info.row_bytes}) {
     if (!GetVarint64(input, *value)) return false;
   }
-  return GetFixed64(input, table.info.smallest) && GetFixed64(input, table.info.largest) &&
-         GetFixed64(input, table.info.range.begin) && GetByte(input, table.info.range.bits) &&
-         table.info.range.bits < 64 &&
-         table.info.range == DyadicRange::Of(table.info.range.begin, table.info.range.bits);
+  if (!GetFixed64(input, table.info.smallest) || !GetFixed64(input, table.info.largest) ||
+      !GetFixed64(input, table.info.range.begin) || !GetByte(input, table.info.range.bits) ||
+      table.info.range.bits > 63 ||
+      table.info.range != DyadicRange::Of(table.info.range.begin, table.info.range.bits)) {
+    return false;
+  }
+  if (!has_values) return true;
+  return GetVarint64(input, table.info.value_count) && GetVarint64(input, table.info.value_bytes) &&
+         table.info.value_count > 0;
 }
 
 void PutTree(std::string& out, const VersionEdit::Tree& tree) {
@@ -66,6 +80,9 @@ void PutTree(std::string& out, const VersionEdit::Tree& tree) {
   for (const uint64_t number : tree.removed) PutVarint64(out, number);
   PutByte(out, tree.live_key_count.has_value());
   if (tree.live_key_count) PutVarint64(out, *tree.live_key_count);
+  if (tree.values.empty()) return;
+  PutByte(out, static_cast<int>(Field::kValues));
+  PutValueEdit(out, tree.values);
 }
 
 // Nothing is reserved from a count: it may be damage, and each item takes bytes from the input.
@@ -105,6 +122,9 @@ bool GetField(std::string_view& input, VersionEdit& edit) {
       return GetVarint64(input, edit.wal_oldest.emplace());
     case Field::kNextNumber:
       return GetVarint64(input, edit.next_number.emplace());
+    case Field::kValues:
+      return !edit.trees.empty() && edit.trees.back().values.empty() &&
+             GetValueEdit(input, edit.trees.back().values);
   }
   return false;
 }
@@ -181,6 +201,8 @@ VersionEdit SnapshotEdit(const ManifestState& state) {
     out.id = id;
     for (const auto& [number, table] : tree.tables) out.added.push_back(table);
     out.live_key_count = tree.live_key_count;
+    for (const auto& [number, file] : tree.values.files) out.values.files.push_back(file);
+    out.values.runs.assign(tree.values.runs.begin(), tree.values.runs.end());
   }
   edit.databases = state.databases;
   edit.wal_oldest = state.wal_oldest;

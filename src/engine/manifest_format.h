@@ -23,8 +23,18 @@
 //   3 databases    16 tree ids
 //   4 wal_oldest   number
 //   5 next_number  number
+//   6 values       of the tree that the field before says, counts before all lists:
+//                  files added: number | file_bytes | record_count
+//                  runs added: run | file | record_count | live_bytes | form u8 | live records
+//                    form 0: all, nothing follows; 1: a bitmap of record_count bits, bit o % 8 of
+//                    byte o / 8; 2: ordinals
+//                  runs moved: run | file
+//                  records dead: run | bytes | ordinals
+//                  ordinals: count | the first, then by how much each is more than the one before,
+//                    less 1
 // A table: level u8 | number | file_bytes | row_count | tombstone_count | row_bytes
 //                  | smallest u64 | largest u64 | range begin u64 | range bits u8
+//                  | value_count | value_bytes, both only if level has its bit 7 set
 //
 // CURRENT holds the name of the manifest that counts and a newline.
 namespace varve::engine {

@@ -17,6 +17,7 @@ struct EditCheck {
 
   Result<void> CheckTree(const VersionEdit::Tree& tree);
   Result<void> CheckAdded(const VersionEdit::Tree& tree, const LevelTable& table);
+  Result<void> CheckValues(const VersionEdit::Tree& tree);
 };
 
 bool Contains(const std::vector<uint64_t>& numbers, uint64_t number) {
@@ -62,7 +63,38 @@ Result<void> EditCheck::CheckTree(const VersionEdit::Tree& tree) {
     }
   }
   for (const LevelTable& table : tree.added) TRY(CheckAdded(tree, table));
-  return {};
+  return CheckValues(tree);
+}
+
+// Each value that lives has exactly one row that refers to it: so what the tables win or lose in
+// references, the runs must win or lose in live records.
+Result<void> EditCheck::CheckValues(const VersionEdit::Tree& tree) {
+  static const ManifestState::Tree kNone;
+  const auto found = state.trees.find(tree.id);
+  const ManifestState::Tree& before = found == state.trees.end() ? kNone : found->second;
+  TRY(before.values.Check(tree.values, number_end));
+  // Modulo 2^64, as what is damaged may be anything.
+  uint64_t count = 0;
+  uint64_t bytes = 0;
+  for (const LevelTable& table : tree.added) {
+    count += table.info.value_count;
+    bytes += table.info.value_bytes;
+  }
+  for (const uint64_t number : tree.removed) {
+    count -= before.tables.at(number).info.value_count;
+    bytes -= before.tables.at(number).info.value_bytes;
+  }
+  for (const auto& [number, run] : tree.values.runs) {
+    count -= run.live_count;
+    bytes -= run.live_bytes;
+  }
+  for (const ValueEdit::Dead& dead : tree.values.dead) {
+    count += dead.ordinals.size();
+    bytes += dead.bytes;
+  }
+  if (count == 0 && bytes == 0) return {};
+  return Fail(Errc::kCorruption, "edit of tree {}: {} more references than values, {} more bytes",
+              tree.id, static_cast<int64_t>(count), static_cast<int64_t>(bytes));
 }
 
 }  // namespace
@@ -100,6 +132,7 @@ Result<void> ManifestState::Apply(const VersionEdit& edit) {
     for (const uint64_t number : change.removed) tree.tables.erase(number);
     for (const LevelTable& table : change.added) tree.tables[table.info.number] = table;
     tree.live_key_count = change.live_key_count.value_or(tree.live_key_count);
+    tree.values.Apply(change.values);
   }
   for (const TreeId id : edit.dropped_trees) trees.erase(id);
   databases = edit.databases.value_or(databases);

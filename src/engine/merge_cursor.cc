@@ -67,6 +67,7 @@ void MergeCursor::Seek(Position position) {
   current_ = kNone;
   heads_.clear();
   hidden_rows_ = 0;
+  hidden_references_.clear();
   for (size_t source = 0; source < sources_.size() && status_; ++source) {
     sources_[source]->Seek(position);
     Head head;
@@ -84,8 +85,10 @@ void MergeCursor::Seek(Position position) {
 // hidden by one behind an error must not have been shown, and its key need not be copied.
 void MergeCursor::SkipHidden() {
   const Row& row = sources_[current_]->row();
-  while (!heads_.empty() && heads_.front().position == row.position &&
-         sources_[heads_.front().source]->row().key == row.key) {
+  while (!heads_.empty() && heads_.front().position == row.position) {
+    const Row& hidden = sources_[heads_.front().source]->row();
+    if (hidden.key != row.key) break;
+    if (hidden.reference) hidden_references_.push_back(hidden.reference);
     AdvanceTop();
     ++hidden_rows_;
   }

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "engine/row_cursor.h"
@@ -25,6 +26,10 @@ class MergeCursor final : public RowCursor {
   const Result<void>& status() const override { return status_; }
   // How many older rows of keys that were shown have been passed over since the last Seek().
   uint64_t hidden_rows() const { return hidden_rows_; }
+  // The references of those of them whose values are separated; what was taken is not given again.
+  std::vector<ValueReference> TakeHiddenReferences() {
+    return std::exchange(hidden_references_, {});
+  }
 
  private:
   static constexpr size_t kNone = ~size_t{0};
@@ -48,6 +53,7 @@ class MergeCursor final : public RowCursor {
   size_t current_ = kNone;   // the source of row()
   std::vector<Head> heads_;  // of the other sources, a heap: the first row is at the front
   uint64_t hidden_rows_ = 0;
+  std::vector<ValueReference> hidden_references_;
   Result<void> status_;
 };
 

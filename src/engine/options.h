@@ -27,6 +27,9 @@ struct Options {
   int filter_bits_per_key = 10;
   size_t background_threads = 1;     // merges at once; the Env has as many threads for them
   uint64_t background_io_limit = 0;  // bytes a second that merges read and write; 0 is no limit
+  // Rows whose values have at least so many bytes keep them in value files, beside the tables; 0:
+  // none do.
+  size_t value_threshold_bytes = 4096;
   size_t settling_loads_max = 1024;  // blind writes whose count is still open
 };
 

@@ -83,9 +83,10 @@ class Store {
   // lock; what was installed before goes out with the change, to be let go of outside the lock too.
   struct Change {
     std::shared_ptr<Tree> tree;
-    std::shared_ptr<const Version> version;
-    uint64_t bytes_read = 0;  // of tables, by the flush or compaction that made it
-    uint64_t bytes_written = 0;
+    std::shared_ptr<const Version> version = nullptr;
+    uint64_t bytes_read = 0;           // of tables, by the flush or compaction that made it
+    uint64_t bytes_written = 0;        // to tables
+    uint64_t value_bytes_written = 0;  // to value files
   };
   // The generation is in these versions now, and the manifest says so. Returns those who waited.
   [[nodiscard]] std::vector<Work> InstallFlush(const Generation& generation,
@@ -189,6 +190,8 @@ class Store {
   void ShareMemory();
   void StartTrimming();
   uint64_t IndexBytesMax() const;
+  template <typename Visit>
+  void ForEachIndexed(Visit visit) const;
   void DropIndexes(std::vector<std::shared_ptr<const void>>& dropped);
   void WantKeySets(Tree& tree);
   void UpdatePacing();

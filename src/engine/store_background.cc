@@ -1,6 +1,7 @@
 // The part of Store that flush and compaction call, and the figures.
 #include <algorithm>
 #include <cmath>
+#include <variant>
 
 #include "engine/key_set.h"
 #include "engine/store.h"
@@ -56,6 +57,7 @@ std::vector<Work> Store::InstallFlush(const Generation& generation, std::vector<
   for (Change& change : changes) {
     std::swap(change.tree->version, change.version);
     counters_.flush_bytes_written += change.bytes_written;
+    counters_.value_bytes_written += change.value_bytes_written;
   }
   sealed_.pop_front();
   ++counters_.flushes;
@@ -161,29 +163,43 @@ void Store::AddForeignBytes(int64_t bytes) {
 
 uint64_t Store::IndexBytesMax() const { return memory_bytes_max_ / kIndexShare; }
 
-// One round over all tables at most: those that were used since the last round are spared.
-// Key sets go first, since a table can do without.
-void Store::DropIndexes(std::vector<std::shared_ptr<const void>>& dropped) {
-  std::vector<const Table*> tables;
+// Calls `visit` for each file that has an index to load: tables and value files.
+template <typename Visit>
+void Store::ForEachIndexed(Visit visit) const {
   for (const auto& tree : databases_) {
     for (int level = 0; level < kLevelCount; ++level) {
-      for (const auto& table : tree->version->level(level)) tables.push_back(table.get());
+      for (const auto& table : tree->version->level(level)) visit(*table);
+    }
+    for (const auto& file : tree->version->values().files()) visit(*file);
+  }
+}
+
+// One round over all of them at most: those that were used since the last round are spared. Key
+// sets go first, since a table can do without.
+void Store::DropIndexes(std::vector<std::shared_ptr<const void>>& dropped) {
+  for (const auto& tree : databases_) {
+    for (int level = 0; level < kLevelCount; ++level) {
+      for (const auto& table : tree->version->level(level)) {
+        if (index_bytes_ <= IndexBytesMax()) return;
+        if (table->key_set() == nullptr) continue;
+        index_bytes_ -= std::min(index_bytes_, table->key_set()->memory_bytes());
+        dropped.push_back(table->DropKeySet());
+      }
     }
   }
-  for (const Table* table : tables) {
-    if (index_bytes_ <= IndexBytesMax()) return;
-    if (table->key_set() == nullptr) continue;
-    index_bytes_ -= std::min(index_bytes_, table->key_set()->memory_bytes());
-    dropped.push_back(table->DropKeySet());
-  }
-  for (size_t i = 0; i < tables.size() && index_bytes_ > IndexBytesMax(); ++i) {
-    const Table& table = *tables[index_hand_++ % tables.size()];
-    const uint64_t table_bytes = table.index_bytes();
-    if (table_bytes == 0) continue;
-    if (std::shared_ptr<const TableIndex> index = table.DropUnusedIndex()) {
-      dropped.push_back(std::move(index));
-      index_bytes_ -= std::min(index_bytes_, table_bytes);
-    }
+  std::vector<std::variant<const Table*, const ValueFile*>> files;
+  ForEachIndexed([&](const auto& file) { files.emplace_back(&file); });
+  for (size_t i = 0; i < files.size() && index_bytes_ > IndexBytesMax(); ++i) {
+    std::visit(
+        [&](const auto* file) {
+          const uint64_t bytes = file->index_bytes();
+          if (bytes == 0) return;
+          if (auto index = file->DropUnusedIndex()) {
+            dropped.push_back(std::move(index));
+            index_bytes_ -= std::min(index_bytes_, bytes);
+          }
+        },
+        files[index_hand_++ % files.size()]);
   }
 }
 
@@ -210,11 +226,7 @@ std::shared_ptr<Table> Store::TableWithoutKeySet() const {
 
 uint64_t Store::IndexBytes() const {
   uint64_t bytes = 0;
-  for (const auto& tree : databases_) {
-    for (int level = 0; level < kLevelCount; ++level) {
-      for (const auto& table : tree->version->level(level)) bytes += table->index_bytes();
-    }
-  }
+  ForEachIndexed([&](const auto& file) { bytes += file.index_bytes(); });
   return bytes;
 }
 
@@ -305,6 +317,10 @@ void Store::FillStats(Stats& stats) const {
       stats.levels[level].tables += tree->version->level(level).size();
       stats.levels[level].bytes += tree->version->level_bytes(level);
     }
+    const ValueSet& values = tree->version->values();
+    stats.value_files += values.files().size();
+    stats.value_file_bytes += values.file_bytes();
+    stats.value_live_bytes += values.live_bytes();
   }
   for (const LevelStats& level : stats.levels) stats.table_bytes += level.bytes;
   if (write_refusal_) stats.write_error = write_refusal_->context;

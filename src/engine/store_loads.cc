@@ -24,7 +24,7 @@ void Store::StartLoad(const Miss& miss, TransactionState* waiter, BlockReader& r
   ++counters_.loads;
   ++loads_in_flight_;
   VersionLookup::Start(
-      {*env_.reads, reader}, load->version, miss.position, miss.key,
+      {*env_.reads, reader}, load->version, miss.position, miss.key, VersionLookup::Wanted::kRow,
       [this, load](const VersionLookup::Outcome& found) { LandLoad(load, found); });
 }
 
@@ -103,6 +103,7 @@ void Store::StartSettling(const std::shared_ptr<Tree>& tree,
 void Store::RunSettling(const Settling& settling) {
   VersionLookup::Start(
       {*env_.reads, *env_.blocks}, settling.version, settling.position, settling.key,
+      VersionLookup::Wanted::kLiveness,
       [this, settling](const VersionLookup::Outcome& found) { LandSettling(settling, found); });
 }
 

@@ -10,6 +10,8 @@
 
 #include "engine/env.h"
 #include "engine/error.h"
+#include "engine/loaded_on_use.h"
+#include "engine/loaded_row.h"
 #include "engine/position.h"
 #include "engine/row.h"
 #include "engine/row_cursor.h"
@@ -25,20 +27,16 @@ struct TableInfo {
   uint64_t file_bytes = 0;
   uint64_t row_count = 0;  // tombstones included
   uint64_t tombstone_count = 0;
-  uint64_t row_bytes = 0;  // keys and values, before compression
-  Position smallest = 0;   // inclusive bounds of the rows in it
+  uint64_t row_bytes = 0;    // keys and values, before compression; a separated value counts 16
+  uint64_t value_count = 0;  // rows that refer to a separated value
+  uint64_t value_bytes = 0;  // of the records they refer to
+  Position smallest = 0;     // inclusive bounds of the rows in it
   Position largest = 0;
   DyadicRange range;  // the range it was written for; holds all rows of it
   bool operator==(const TableInfo&) const = default;
 };
 
 std::string TablePath(const std::string& directory, uint64_t number);  // <dir>/table-<number>.sst
-
-// A row that was read from a table, in memory of its own.
-struct LoadedRow {
-  std::shared_ptr<const std::string> bytes;  // holds `row`'s key and value
-  Row row;
-};
 
 // An SSTable: rows of one sorted run in compressed blocks, found by an index, fenced by a filter.
 // Format:  table_format.h, docs/formats.md. Immutable.
@@ -64,7 +62,7 @@ class Table {
   Result<std::shared_ptr<const TableIndex>> LoadIndex(uint64_t* loaded_bytes = nullptr) const;
   // For who holds the command lock, under which nothing is dropped: whether a row at `position` may
   // be in the table, false is certain. Needs index_loaded(). No I/O.
-  bool index_loaded() const { return index_.load(std::memory_order_acquire) != nullptr; }
+  bool index_loaded() const { return index_.peek() != nullptr; }
   bool MayContain(Position position) const;
   uint64_t index_bytes() const;  // memory of filter, index and key set, 0 when not loaded
   // Under the command lock: drops filter and index, unless they were used since the last call. What
@@ -78,15 +76,11 @@ class Table {
   // Under the command lock; what comes back is to be let go of outside.
   std::shared_ptr<const KeySet> DropKeySet() const;
 
-  // The row (or tombstone) of `key`, if the table has one. Blocks for one block read, and first
-  // for LoadIndex() if need be.
+  // The row (or tombstone) of `key`, if the table has one; of a separated one the reference. Blocks
+  // for one block read, and first for LoadIndex() if need be.
   Result<std::optional<LoadedRow>> Find(Position position, std::string_view key) const;
   // The same in steps, for who does the read: which bytes of file() they are (nothing: the table
   // does not have the key), and what they say. `index`: this table's.
-  struct Extent {
-    uint64_t offset;
-    size_t size;
-  };
   static std::optional<Extent> ExtentOf(const TableIndex& index, Position position);
   Result<std::optional<LoadedRow>> FindIn(const Extent& extent, std::string bytes,
                                           Position position, std::string_view key) const;
@@ -102,12 +96,9 @@ class Table {
   FileSystem* const files_;
   const std::unique_ptr<RandomAccessFile> file_;
   const TableInfo info_;
-  mutable std::mutex load_mutex_;                          // one LoadIndex() at a time
-  mutable std::mutex index_mutex_;                         // after load_mutex_
-  mutable std::shared_ptr<const TableIndex> index_owner_;  // guarded by index_mutex_
-  mutable std::atomic<const TableIndex*> index_{nullptr};  // the same
-  mutable std::atomic<bool> index_used_{false};
-  mutable std::shared_ptr<const KeySet> key_set_owner_;  // guarded by index_mutex_
+  LoadedOnUse<TableIndex> index_;
+  mutable std::mutex key_set_mutex_;
+  mutable std::shared_ptr<const KeySet> key_set_owner_;  // guarded by key_set_mutex_
   mutable std::atomic<const KeySet*> key_set_{nullptr};  // the same
   std::atomic<bool> obsolete_{false};
 };

@@ -1,36 +1,43 @@
 #include "engine/table_builder.h"
 
-#include <array>
-#include <tuple>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "engine/block.h"
 #include "engine/block_builder.h"
 #include "engine/checksum.h"
+#include "engine/file_appender.h"
 #include "engine/filter.h"
 #include "engine/key_set.h"
 #include "engine/table_format.h"
 #include "engine/table_index.h"
+#include "engine/table_references.h"
 
 namespace varve::engine {
 namespace {
 
-constexpr size_t kWriteBytes = 256 << 10;    // what one write(2) takes at least
-constexpr size_t kWritebackBytes = 1 << 20;  // dirty bytes before the kernel is told to write
+// What a reference counts for among the bytes of rows, in place of a value.
+constexpr size_t kReferenceRowBytes = 16;
 constexpr size_t kVerifyReadBytes = 512 << 10;
 
 // Of all rows, whatever the blocks they came in: what is read back must be what was added.
 class RowDigest {
  public:
-  // `bytes`: key and value, side by side.
-  void Add(Position position, bool is_tombstone, std::string_view bytes) {
-    sum_ += Checksum(bytes, position + (is_tombstone ? 1 : 0));
+  // `bytes`: key and value of `row`, side by side.
+  void Add(const Row& row, std::string_view bytes) {
+    sum_ += Checksum(bytes, row.position + (row.is_tombstone ? 1 : 0));
+    if (row.reference) sum_ += Checksum(Fields(row.reference), row.position);
     ++count_;
   }
   bool operator==(const RowDigest&) const = default;
 
  private:
+  static std::string_view Fields(const ValueReference& reference) {
+    static_assert(std::has_unique_object_representations_v<ValueReference>);
+    return {reinterpret_cast<const char*>(&reference), sizeof reference};
+  }
+
   uint64_t sum_ = 0;
   uint64_t count_ = 0;
 };
@@ -40,9 +47,8 @@ class RowDigest {
 struct TableBuilder::State {
   FileSystem* files;
   std::string directory;
-  std::string path;
   Settings settings;
-  std::unique_ptr<WritableFile> file;
+  std::unique_ptr<FileAppender> file;
   bool finished = false;
   Result<void> status = {};  // the first error
 
@@ -50,43 +56,18 @@ struct TableBuilder::State {
   RowDigest digest = {};
   BlockBuilder block = {};
   TableIndexBuilder index = {};
+  TableReferencesBuilder references = {};
   std::vector<Position> positions = {};
 
-  std::string pending = {};  // not written yet, begins at `written`
-  uint64_t written = 0;
-  uint64_t writeback_begin = 0;  // before it, the kernel was told to write
   std::shared_ptr<const KeySet> key_set = {};
 
-  ~State() {
-    file.reset();
-    // What is left behind if this fails is an orphan, which the next start removes.
-    if (!finished) std::ignore = files->Remove(path);
-  }
-
-  uint64_t file_bytes() const { return written + pending.size(); }
-  BlockPlace NextPlace() const { return {path, properties.info.number, file_bytes()}; }
-
-  Result<void> WritePending(std::string_view more) {
-    const std::array<std::string_view, 2> pieces = {pending, more};
-    TRY(file->WriteAt(written, pieces));
-    written += pending.size() + more.size();
-    pending.clear();
-    if (written - writeback_begin >= kWritebackBytes) {
-      file->StartWriteback(writeback_begin, written - writeback_begin);
-      writeback_begin = written;
-    }
-    return {};
-  }
-
-  Result<void> Append(std::string_view bytes) {
-    if (pending.size() + bytes.size() >= kWriteBytes) return WritePending(bytes);
-    pending.append(bytes);
-    return {};
-  }
+  const std::string& path() const { return file->path(); }
+  uint64_t file_bytes() const { return file->offset(); }
+  BlockPlace NextPlace() const { return {path(), properties.info.number, file_bytes()}; }
 
   Result<void> CutBlock() {
     index.Add(block.first_position(), file_bytes());
-    return Append(block.Seal(NextPlace()));
+    return file->Append(block.Seal(NextPlace()));
   }
 
   Result<void> AddRow(const Row& row) {
@@ -103,8 +84,13 @@ struct TableBuilder::State {
     const std::string_view stored = block.Add(row);
     const std::string_view value = row.is_tombstone ? std::string_view() : row.value;
     const size_t row_bytes = row.key.size() + value.size();
-    info.row_bytes += row_bytes;
-    digest.Add(row.position, row.is_tombstone, stored.substr(stored.size() - row_bytes));
+    info.row_bytes += row_bytes + (row.reference ? kReferenceRowBytes : 0);
+    digest.Add(row, stored.substr(stored.size() - row_bytes));
+    if (row.reference) {
+      ++info.value_count;
+      info.value_bytes += row.reference.record_bytes;
+      references.Add(row.position, row.reference);
+    }
     if (settings.filter_bits_per_key > 0) positions.push_back(row.position);
     return {};
   }
@@ -114,7 +100,7 @@ struct TableBuilder::State {
     const BlockHandle handle{file_bytes(), payload.size()};
     payload.resize(handle.size + kBlockTrailerBytes);
     SealBlock(payload.data(), handle.size, Compression::kNone, NextPlace());
-    TRY(Append(payload));
+    TRY(file->Append(payload));
     return handle;
   }
 
@@ -131,10 +117,10 @@ struct TableBuilder::State {
     }
     properties.has_filter = footer.has_filter();
     properties.block_count = index.block_count();
-    TRY_ASSIGN(footer.index, AppendMetaBlock(index.Finish(data_bytes)));
+    TRY_ASSIGN(footer.index, AppendMetaBlock(index.Finish(data_bytes) + references.Finish()));
     TRY_ASSIGN(footer.properties, AppendMetaBlock(EncodeProperties(properties)));
-    TRY(WritePending(EncodeFooter(footer)));
-    properties.info.file_bytes = written;
+    TRY(file->Append(EncodeFooter(footer)));
+    properties.info.file_bytes = file_bytes();
     return file->Sync();
   }
 
@@ -144,25 +130,28 @@ struct TableBuilder::State {
     const TableInfo& info = properties.info;
     TRY_ASSIGN(const std::shared_ptr<const Table> table, Table::Open(files, directory, info));
     TableCursor cursor(table, &secret, kVerifyReadBytes, false);
-    std::shared_ptr<const TableIndex> filter;
+    std::shared_ptr<const TableIndex> index_read;
     RowDigest read_back;
     uint64_t tombstone_count = 0;
     KeySetBuilder keys(info.range, settings.with_key_set ? info.row_count : 0);
     cursor.Seek(0);
     for (; cursor.Valid(); cursor.Next()) {
       const Row& row = cursor.row();
-      if (filter == nullptr) filter = table->index();  // the cursor has loaded it
-      if (!filter->MayContain(row.position)) {
-        return Fail(Errc::kCorruption, "{}: read back: filter lacks {:016x}", path, row.position);
+      if (index_read == nullptr) index_read = table->index();  // the cursor has loaded it
+      if (row.reference && !index_read->references().Contains(row.position, row.reference)) {
+        return Fail(Errc::kCorruption, "{}: read back: references lack {:016x}", path(),
+                    row.position);
+      }
+      if (!index_read->MayContain(row.position)) {
+        return Fail(Errc::kCorruption, "{}: read back: filter lacks {:016x}", path(), row.position);
       }
       tombstone_count += row.is_tombstone ? 1 : 0;
       if (settings.with_key_set) keys.Add(row.position, row.key, row.is_tombstone);
-      read_back.Add(row.position, row.is_tombstone,
-                    {row.key.data(), row.key.size() + row.value.size()});
+      read_back.Add(row, {row.key.data(), row.key.size() + row.value.size()});
     }
     TRY(cursor.status());
     if (read_back != digest || tombstone_count != info.tombstone_count) {
-      return Fail(Errc::kCorruption, "{}: read back: not the {} rows that were written", path,
+      return Fail(Errc::kCorruption, "{}: read back: not the {} rows that were written", path(),
                   info.row_count);
     }
     if (settings.with_key_set) key_set = keys.Finish();
@@ -174,12 +163,10 @@ Result<std::unique_ptr<TableBuilder>> TableBuilder::Create(FileSystem* files,
                                                            const std::string& directory,
                                                            uint64_t number, DyadicRange range,
                                                            Settings settings) {
-  const std::string path = TablePath(directory, number);
-  TRY_ASSIGN(auto file, files->Create(path));
-  std::unique_ptr<State> state(new State{files, directory, path, settings, std::move(file)});
+  TRY_ASSIGN(auto file, FileAppender::Create(files, TablePath(directory, number)));
+  std::unique_ptr<State> state(new State{files, directory, settings, std::move(file)});
   state->properties.info.number = number;
   state->properties.info.range = range;
-  state->pending.reserve(kWriteBytes);
   return std::unique_ptr<TableBuilder>(new TableBuilder(std::move(state)));
 }
 
@@ -204,7 +191,7 @@ Result<TableInfo> TableBuilder::Finish(const PositionSecret& secret) {
   if (state.status) state.status = state.Verify(secret);
   TRY(state.status);
   state.finished = true;
-  state.file.reset();
+  state.file->Keep();
   return state.properties.info;
 }
 

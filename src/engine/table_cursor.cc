@@ -78,7 +78,7 @@ struct TableCursor::State {
   Result<void> TakeRow() {
     const bool first_of_block = rows.size() == block_rows_bytes;
     const Row before = row;  // its views last as long as the block
-    if (!ParseRow(rows, row)) return Corrupt("is not whole");
+    if (!ParseTableRow(rows, row)) return Corrupt("is not whole");
     row.position = secret->Of(row.key);
     if (first_of_block) {
       if (row.position != index->first_position(block))

@@ -110,9 +110,14 @@ std::string EncodeProperties(const TableProperties& properties) {
         properties.block_count}) {
     PutFixed64(out, number);
   }
-  PutName(out, kRowFormatName);
+  const bool is_separated = info.value_count > 0;
+  PutName(out, is_separated ? kSeparatedRowFormatName : kRowFormatName);
   PutName(out, kPositionFunctionName);
   PutName(out, properties.has_filter ? kFilterFormatName : "");
+  if (is_separated) {
+    PutFixed64(out, info.value_count);
+    PutFixed64(out, info.value_bytes);
+  }
   return out;
 }
 
@@ -133,10 +138,14 @@ Result<TableProperties> DecodeProperties(std::string_view payload, const std::st
   std::string_view filter_format;
   whole = whole && GetName(payload, row_format) && GetName(payload, position_function) &&
           GetName(payload, filter_format);
+  const bool is_separated = whole && row_format == kSeparatedRowFormatName;
+  if (is_separated) {
+    whole = GetFixed64(payload, info.value_count) && GetFixed64(payload, info.value_bytes);
+  }
   if (!whole || !payload.empty()) {
     return Fail(Errc::kCorruption, "{}: properties are not whole", path);
   }
-  TRY(CheckName("row format", row_format, kRowFormatName, path));
+  if (!is_separated) TRY(CheckName("row format", row_format, kRowFormatName, path));
   TRY(CheckName("position function", position_function, kPositionFunctionName, path));
   properties.has_filter = !filter_format.empty();
   if (properties.has_filter) {
@@ -145,7 +154,9 @@ Result<TableProperties> DecodeProperties(std::string_view payload, const std::st
   info.range.bits = range_bits < 64 ? static_cast<int>(range_bits) : 0;
   if (range_bits > 63 || !IsDyadic(info.range) || info.smallest > info.largest ||
       !info.range.Contains(info.smallest) || !info.range.Contains(info.largest) ||
-      info.tombstone_count > info.row_count || properties.block_count > info.row_count ||
+      info.tombstone_count > info.row_count ||
+      info.value_count > info.row_count - info.tombstone_count ||
+      is_separated != (info.value_count > 0) || properties.block_count > info.row_count ||
       properties.block_count == 0) {
     return Fail(Errc::kCorruption, "{}: properties contradict themselves", path);
   }

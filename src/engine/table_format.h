@@ -48,6 +48,7 @@ Result<TableFooter> DecodeFooter(std::string_view bytes, uint64_t file_bytes,
 //   64 range begin | 72 range bits | 80 data blocks
 //   88 three names, each varint length and bytes: of the row format, the position function, the
 //      filter (empty: there is none). A reader refuses a name that it does not know.
+//   behind them, of row format v2: rows with separated values u64 | bytes of their records u64
 struct TableProperties {
   TableInfo info;  // file_bytes is not in the block
   uint64_t block_count = 0;
@@ -55,6 +56,8 @@ struct TableProperties {
 };
 
 inline constexpr std::string_view kRowFormatName = "varve.row.1";
+// Of a table with rows whose values are separated (TableInfo::value_count > 0).
+inline constexpr std::string_view kSeparatedRowFormatName = "varve.row.2";
 inline constexpr std::string_view kPositionFunctionName = "xxh3-64.secret-192";
 inline constexpr std::string_view kFilterFormatName = "varve.line-bloom.1";
 

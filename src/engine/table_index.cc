@@ -78,8 +78,9 @@ bool TableIndex::Decode(std::string_view payload, const TableProperties& propert
   constexpr size_t kNumberBytes = sizeof(uint64_t);
   const uint64_t block_count = properties.block_count;
   // The bytes that are there size the arrays, never the count that is written somewhere.
-  if (payload.size() % kNumberBytes != 0 || payload.size() / kNumberBytes / 2 != block_count ||
-      payload.size() / kNumberBytes % 2 != 1) {
+  const uint64_t numbers = payload.size() / kNumberBytes;
+  if (payload.size() % kNumberBytes != 0 || numbers / 2 < block_count ||
+      numbers < 2 * block_count + 1) {
     return false;
   }
   first_positions_.resize(block_count);
@@ -90,6 +91,7 @@ bool TableIndex::Decode(std::string_view payload, const TableProperties& propert
   for (uint64_t& number : offsets_) {
     if (!GetFixed64(payload, number)) return false;
   }
+  if (!references_.Decode(payload, properties.info.value_count)) return false;
   smallest_ = properties.info.smallest;
   largest_ = properties.info.largest;
   if (first_positions_.front() != smallest_ || first_positions_.back() > largest_) return false;
@@ -145,7 +147,8 @@ size_t TableIndex::BlockOf(Position position) const {
 
 uint64_t TableIndex::memory_bytes() const {
   return sizeof *this + first_positions_.capacity() * sizeof(Position) +
-         offsets_.capacity() * sizeof(uint64_t) + (filter_ ? filter_->memory_bytes() : 0);
+         offsets_.capacity() * sizeof(uint64_t) + references_.memory_bytes() +
+         (filter_ ? filter_->memory_bytes() : 0);
 }
 
 void TableIndexBuilder::Add(Position first_position, uint64_t offset) {

@@ -14,6 +14,7 @@
 #include "engine/filter.h"
 #include "engine/position.h"
 #include "engine/table_format.h"
+#include "engine/table_references.h"
 
 namespace varve::engine {
 
@@ -21,6 +22,7 @@ namespace varve::engine {
 // Format: the index block's payload, for n data blocks: n first positions u64, ascending | n + 1
 //         offsets u64, ascending: the blocks' beginnings, and the end of the last one (trailer
 //         included). Rows of equal position are never parted, so a position lies in one block.
+//         Behind them, if rows have separated values: table_references.h.
 // Threads: any; it never changes.
 class TableIndex {
  public:
@@ -43,6 +45,7 @@ class TableIndex {
   uint64_t offset(size_t block) const { return offsets_[block]; }  // block_count(): the data's end
   Position smallest() const { return smallest_; }
   Position largest() const { return largest_; }
+  const TableReferences& references() const { return references_; }
   uint64_t memory_bytes() const;
 
  private:
@@ -53,6 +56,7 @@ class TableIndex {
   std::vector<Position> first_positions_;
   std::vector<uint64_t> offsets_;
   std::optional<Filter> filter_;
+  TableReferences references_;
   Position smallest_ = 0;
   Position largest_ = 0;
   double blocks_per_position_ = 0;  // for interpolation
@@ -63,7 +67,7 @@ class TableIndexBuilder {
  public:
   void Add(Position first_position, uint64_t offset);
   size_t block_count() const { return first_positions_.size(); }
-  std::string Finish(uint64_t data_bytes) const;  // the payload
+  std::string Finish(uint64_t data_bytes) const;  // the payload, references apart
 
  private:
   std::vector<Position> first_positions_;

@@ -6,14 +6,8 @@
 
 namespace varve::engine {
 
-std::shared_ptr<Table> ReleasedOn(Executor* executor, std::shared_ptr<Table> table) {
-  Table* const address = table.get();
-  return {address, [executor, table = std::move(table)](Table*) mutable {
-            executor->Post([last = std::move(table)] {});
-          }};
-}
-
-Version::Version(std::array<Tables, kLevelCount> levels) : levels_(std::move(levels)) {
+Version::Version(std::array<Tables, kLevelCount> levels, std::shared_ptr<const ValueSet> values)
+    : levels_(std::move(levels)), values_(std::move(values)) {
   std::sort(levels_[0].begin(), levels_[0].end(),
             [](const auto& a, const auto& b) { return a->info().number > b->info().number; });
   for (uint32_t i = 0; i < levels_[0].size(); ++i) {
@@ -64,7 +58,8 @@ Version::Tables Version::Overlapping(int level, const DyadicRange& range) const 
 
 std::shared_ptr<const Version> Version::Edited(
     const std::vector<uint64_t>& removed,
-    const std::vector<std::pair<int, std::shared_ptr<Table>>>& added) const {
+    const std::vector<std::pair<int, std::shared_ptr<Table>>>& added,
+    std::shared_ptr<const ValueSet> values) const {
   std::array<Tables, kLevelCount> levels = levels_;
   for (Tables& tables : levels) {
     std::erase_if(tables, [&](const auto& table) {
@@ -72,7 +67,8 @@ std::shared_ptr<const Version> Version::Edited(
     });
   }
   for (const auto& [level, table] : added) levels[level].push_back(table);
-  return std::make_shared<const Version>(std::move(levels));
+  return std::make_shared<const Version>(std::move(levels),
+                                         values == nullptr ? values_ : std::move(values));
 }
 
 }  // namespace varve::engine

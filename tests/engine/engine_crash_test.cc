@@ -37,13 +37,19 @@ enum class CrashKind { kPower, kKill };
 // One life of the database: commands until a crash at the `crash_call`-th call of the file system.
 class Life {
  public:
-  Life(uint64_t seed, CrashKind kind, std::unique_ptr<MemFileSystem> disk, State state)
-      : random_(seed), kind_(kind), machine_(seed, std::move(disk)), begin_(std::move(state)) {}
+  Life(uint64_t seed, CrashKind kind, std::unique_ptr<MemFileSystem> disk, State state,
+       size_t value_threshold_bytes)
+      : random_(seed),
+        kind_(kind),
+        value_threshold_bytes_(value_threshold_bytes),
+        machine_(seed, std::move(disk)),
+        begin_(std::move(state)) {}
 
   // Opens; the state must then be the one that Verify() found.
   bool Open(std::string* error) {
     Options options = TinyOptions();
     options.sync_mode = SyncMode::kNever;  // the test syncs, so that it knows what was promised
+    options.value_threshold_bytes = value_threshold_bytes_;
     driver_ = std::make_unique<EngineDriver>(machine_, options);
     *error = driver_->error().context;
     return driver_->is_open();
@@ -183,6 +189,7 @@ class Life {
 
   std::mt19937_64 random_;
   const CrashKind kind_;
+  const size_t value_threshold_bytes_;
   SimulatedEnv machine_;
   const State begin_;
   std::unique_ptr<EngineDriver> driver_;
@@ -203,9 +210,12 @@ uint64_t FromEnvironment(const char* name, uint64_t otherwise) {
 uint64_t FirstSeed() { return FromEnvironment("VARVE_CRASH_FIRST_SEED", 1); }
 uint64_t SeedCount() { return FromEnvironment("VARVE_CRASH_SEEDS", 60); }
 
-void RunLives(uint64_t seed, CrashKind kind) {
+constexpr size_t kSeparated = 50;  // for about half of the values
+
+void RunLives(uint64_t seed, CrashKind kind, size_t threshold = 0) {
   std::mt19937_64 random(seed);
-  auto life = std::make_unique<Life>(random(), kind, std::make_unique<MemFileSystem>(), State{});
+  auto life =
+      std::make_unique<Life>(random(), kind, std::make_unique<MemFileSystem>(), State{}, threshold);
   std::string error;
   REQUIRE(life->Open(&error));
   for (int crash = 0; crash < 6; ++crash) {
@@ -217,7 +227,7 @@ void RunLives(uint64_t seed, CrashKind kind) {
 
     // Recovery itself is cut short sometimes: a second crash changes nothing.
     if (random() % 2 == 0) {
-      Life cut_short(random(), kind, std::move(disk), {});
+      Life cut_short(random(), kind, std::move(disk), {}, threshold);
       cut_short.CrashAt(1 + random() % 60);
       const bool opened = cut_short.Open(&error);
       INFO("recovery: " << error);
@@ -226,7 +236,7 @@ void RunLives(uint64_t seed, CrashKind kind) {
       disk = cut_short.TakeDisk();
     }
 
-    auto next = std::make_unique<Life>(random(), kind, std::move(disk), State{});
+    auto next = std::make_unique<Life>(random(), kind, std::move(disk), State{}, threshold);
     const bool opened = next->Open(&error);
     INFO("recovery: " << error);
     REQUIRE(opened);
@@ -238,7 +248,7 @@ void RunLives(uint64_t seed, CrashKind kind) {
     std::unique_ptr<MemFileSystem> kept;
     next->RunUntilCrash(0);
     kept = next->TakeDisk();
-    life = std::make_unique<Life>(random(), kind, std::move(kept), recovered);
+    life = std::make_unique<Life>(random(), kind, std::move(kept), recovered, threshold);
     REQUIRE(life->Open(&error));
     const State again = life->ReadAll();
     REQUIRE(again == recovered);
@@ -268,9 +278,17 @@ TEST_CASE("engine: a kill at any call loses nothing that was written", "[engine]
   }
 }
 
+TEST_CASE("engine: separated values survive power cuts and kills", "[engine][crash]") {
+  for (uint64_t seed = FirstSeed(); seed < FirstSeed() + SeedCount(); ++seed) {
+    INFO("seed " << seed);
+    RunLives(2000 + seed, CrashKind::kPower, kSeparated);
+    RunLives(3000 + seed, CrashKind::kKill, kSeparated);
+  }
+}
+
 // Runs with one failing call, then restarts without: what was promised is there. True: it failed.
-bool RunWithFault(uint64_t nth, uint64_t count, int system_error) {
-  Life life(nth, CrashKind::kKill, std::make_unique<MemFileSystem>(), State{});
+bool RunWithFault(uint64_t nth, uint64_t count, int system_error, size_t threshold) {
+  Life life(nth, CrashKind::kKill, std::make_unique<MemFileSystem>(), State{}, threshold);
   life.Fail(nth, count, system_error);
   std::string error;
   const bool opened = life.Open(&error);
@@ -279,7 +297,7 @@ bool RunWithFault(uint64_t nth, uint64_t count, int system_error) {
   life.ClearFaults();
   if (!opened) life.RunUntilCrash(0);
 
-  Life next(1, CrashKind::kKill, life.TakeDisk(), State{});
+  Life next(1, CrashKind::kKill, life.TakeDisk(), State{}, threshold);
   const bool reopened = next.Open(&error);
   INFO("recovery: " << error);
   REQUIRE(reopened);
@@ -290,20 +308,27 @@ bool RunWithFault(uint64_t nth, uint64_t count, int system_error) {
   return failed;
 }
 
-TEST_CASE("engine: any single call may fail", "[engine][fault]") {
+void FailEachCall(size_t threshold) {
   for (const int system_error : {EIO, ENOSPC}) {
     // Each early call, then ever fewer of the later ones, which do the same again.
     for (uint64_t nth = 1;; nth += 1 + nth / 64) {
       INFO("call " << nth << ", errno " << system_error);
-      if (!RunWithFault(nth, 1, system_error)) break;
+      if (!RunWithFault(nth, 1, system_error, threshold)) break;
     }
   }
+}
+
+TEST_CASE("engine: any single call may fail", "[engine][fault]") { FailEachCall(0); }
+
+TEST_CASE("engine: any single call may fail where values are separated", "[engine][fault]") {
+  FailEachCall(kSeparated);
 }
 
 TEST_CASE("engine: a disk that is full for a while refuses, and loses nothing", "[engine][fault]") {
   for (uint64_t nth = 20; nth < 400; nth += 31) {
     INFO("call " << nth);
-    RunWithFault(nth, 40, ENOSPC);
+    RunWithFault(nth, 40, ENOSPC, 0);
+    RunWithFault(nth, 40, ENOSPC, kSeparated);
   }
 }
 

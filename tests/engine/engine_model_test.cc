@@ -20,14 +20,18 @@ struct Shape {
   int key_space;
   size_t value_bytes_max;
   size_t settling_loads_max;
+  size_t value_threshold_bytes;
 };
 
 constexpr Shape kShapes[] = {
-    {"roomy cache", 8 * 1024, 1 << 20, 400, 100, 4096},
-    {"tiny cache", 8 * 1024, 72 * 1024, 2000, 60, 4096},
-    {"every write faults", 8 * 1024, 72 * 1024, 1000, 60, 0},
-    {"a few settling loads", 16 * 1024, 160 * 1024, 3000, 40, 3},
-    {"large values", 256 * 1024, 4 << 20, 60, 80 * 1024, 4096},
+    {"roomy cache", 8 * 1024, 1 << 20, 400, 100, 4096, 0},
+    {"tiny cache", 8 * 1024, 72 * 1024, 2000, 60, 4096, 0},
+    {"every write faults", 8 * 1024, 72 * 1024, 1000, 60, 0, 0},
+    {"a few settling loads", 16 * 1024, 160 * 1024, 3000, 40, 3, 0},
+    {"large values", 256 * 1024, 4 << 20, 60, 80 * 1024, 4096, 0},
+    {"separated values", 8 * 1024, 72 * 1024, 1000, 60, 4096, 1},
+    {"many values separated", 8 * 1024, 160 * 1024, 400, 60, 3, 45},
+    {"large values separated", 256 * 1024, 4 << 20, 60, 80 * 1024, 4096, 4096},
 };
 
 class Run {
@@ -37,6 +41,7 @@ class Run {
     options_.write_buffer_bytes = shape.write_buffer_bytes;
     options_.memory_bytes_max = shape.memory_bytes_max;
     options_.settling_loads_max = shape.settling_loads_max;
+    options_.value_threshold_bytes = shape.value_threshold_bytes;
     Reopen();
   }
 
@@ -203,6 +208,7 @@ TEST_CASE("engine: equals std::map under random commands, steps and reopens", "[
   const uint64_t begin = first != nullptr ? std::strtoull(first, nullptr, 10) : 1;
   for (const Shape& shape : kShapes) {
     size_t deepest = 0;
+    uint64_t separated = 0;
     for (uint64_t seed = begin; seed < begin + SeedCount(); ++seed) {
       INFO("shape " << shape.name << ", seed " << seed);
       Run run(seed, shape);
@@ -214,8 +220,10 @@ TEST_CASE("engine: equals std::map under random commands, steps and reopens", "[
       run.Reopen();
       run.CheckAll();
       deepest = std::max(deepest, run.deepest_level());
+      separated += run.stats().value_live_bytes;
     }
     INFO("shape " << shape.name);
+    CHECK((separated > 0) == (shape.value_threshold_bytes > 0));
     CHECK(deepest >= 1);  // else the limits were not small enough to test anything
   }
 }

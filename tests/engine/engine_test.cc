@@ -229,7 +229,7 @@ TEST_CASE("engine: damage in a table is an error that names the file, for its ro
   CHECK(database.driver().Put(0, "still", "writable"));
 }
 
-TEST_CASE("engine: a large value is read from its table, and its damage found", "[engine]") {
+TEST_CASE("engine: a large value is read from its file, and its damage found", "[engine]") {
   ColdDatabase database(1);
   EngineDriver& driver = database.driver();
   std::mt19937_64 random(1);
@@ -247,7 +247,7 @@ TEST_CASE("engine: a large value is read from its table, and its damage found", 
   const auto names = database.machine().env().files->List("db");
   for (const std::string& name : *names) {
     const uint64_t size = *database.machine().env().files->FileSize("db/" + name);
-    if (name.ends_with(".sst") && size > large.size()) {
+    if (name.ends_with(".val") && size > large.size()) {
       database.machine().disk().Corrupt("db/" + name, size / 2);
     }
   }

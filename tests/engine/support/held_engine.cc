@@ -34,6 +34,7 @@ HeldEngine::HeldEngine(uint64_t seed, const Limits& limits)
   options_.settling_loads_max = limits.settling_loads_max;
   options_.sealed_memtables_max = limits.sealed_memtables_max;
   options_.filter_bits_per_key = limits.filter_bits_per_key;
+  options_.value_threshold_bytes = limits.value_threshold_bytes;
   Open();
   LearnTokens();
   constexpr int kLayers = 3;

@@ -27,6 +27,7 @@ class HeldEngine {
     size_t settling_loads_max = 1024;
     int sealed_memtables_max = 4;
     int filter_bits_per_key = 10;
+    size_t value_threshold_bytes = 0;
   };
   static constexpr int kKeys = 40;
 

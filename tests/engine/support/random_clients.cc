@@ -22,6 +22,7 @@ HeldEngine::Limits RandomClients::LimitsFor(uint64_t seed) {
   limits.settling_loads_max = one_of({0, 1, 3, 1024});
   limits.sealed_memtables_max = static_cast<int>(one_of({1, 2, 4}));
   limits.filter_bits_per_key = static_cast<int>(one_of({1, 10}));
+  limits.value_threshold_bytes = one_of({0, 1, 8});
   return limits;
 }
 
