@@ -24,7 +24,7 @@
 //   4 wal_oldest   number
 //   5 next_number  number
 //   6 values       of the tree that the field before says, counts before all lists:
-//                  files added: number | file_bytes | record_count
+//                  files added: number | file_bytes | record_count | record_bytes
 //                  runs added: run | file | record_count | live_bytes | form u8 | live records
 //                    form 0: all, nothing follows; 1: a bitmap of record_count bits, bit o % 8 of
 //                    byte o / 8; 2: ordinals

@@ -48,7 +48,6 @@ Result<void> ValueFileBuilder::Copy(uint64_t run, uint32_t ordinal, std::string 
   SealBlock(stored.data(), size, static_cast<Compression>(stored[size]), NextPlace());
   index_.Add(run, ordinal, stored.size());
   digest_ += digest;
-  record_bytes_ += stored.size();
   return file_->Append(stored);
 }
 
@@ -56,7 +55,6 @@ Result<void> ValueFileBuilder::Append(uint64_t run, uint32_t ordinal, std::strin
                                       const Row& row) {
   index_.Add(run, ordinal, record.size());
   digest_ += Digest(run, ordinal, row);
-  record_bytes_ += record.size();
   return file_->Append(record);
 }
 
@@ -72,7 +70,7 @@ Result<void> ValueFileBuilder::Finish() {
   footer.record_count = info_.record_count = record_count();
   std::string payload = index_.Finish();
   footer.index = {file_->offset(), payload.size()};
-  INVARIANT(footer.index.offset == record_bytes_);
+  info_.record_bytes = footer.index.offset;
   payload.resize(footer.index.size + kBlockTrailerBytes);
   SealBlock(payload.data(), footer.index.size, Compression::kNone, NextPlace());
   TRY(file_->Append(payload));
@@ -122,7 +120,7 @@ Result<std::shared_ptr<ValueFile>> ValueFileBuilder::Open() const {
 void ValueFileBuilder::AddTo(ValueEdit& edit) const {
   edit.files.push_back(info_);
   const auto count = static_cast<uint32_t>(info_.record_count);
-  edit.runs.emplace_back(info_.number, ValueRun::AllLive(info_.number, count, record_bytes_));
+  edit.runs.emplace_back(info_.number, ValueRun::AllLive(info_.number, count, info_.record_bytes));
 }
 
 }  // namespace varve::engine

@@ -47,6 +47,7 @@ class ValueFileBuilder {
   Result<std::shared_ptr<ValueFile>> Open() const;
   // After Finish(), of a file whose records were all added: the file and the run.
   void AddTo(ValueEdit& edit) const;
+  const ValueFileInfo& info() const { return info_; }  // after Finish()
   // The file is (or may be) named by the manifest: it stays.
   void Release() { released_ = true; }
 
@@ -61,7 +62,6 @@ class ValueFileBuilder {
   const std::string directory_;
   std::unique_ptr<FileAppender> file_;  // until Finish()
   ValueFileInfo info_;
-  uint64_t record_bytes_ = 0;
   bool released_ = false;
   BlockBuilder block_;
   ValueIndexBuilder index_;

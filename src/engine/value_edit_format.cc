@@ -121,7 +121,7 @@ bool GetList(std::string_view& input, std::vector<Item>& items, Get get) {
 void PutValueEdit(std::string& out, const ValueEdit& edit) {
   PutVarint64(out, edit.files.size());
   for (const ValueFileInfo& file : edit.files) {
-    for (const uint64_t number : {file.number, file.file_bytes, file.record_count}) {
+    for (const uint64_t number : {file.number, file.file_bytes, file.record_count, file.record_bytes}) {
       PutVarint64(out, number);
     }
   }
@@ -148,7 +148,7 @@ void PutValueEdit(std::string& out, const ValueEdit& edit) {
 bool GetValueEdit(std::string_view& input, ValueEdit& edit) {
   const auto get_file = [](std::string_view& from, ValueFileInfo& file) {
     return GetVarint64(from, file.number) && GetVarint64(from, file.file_bytes) &&
-           GetVarint64(from, file.record_count);
+           GetVarint64(from, file.record_count) && GetVarint64(from, file.record_bytes);
   };
   const auto get_move = [](std::string_view& from, ValueEdit::Move& move) {
     return GetVarint64(from, move.run) && GetVarint64(from, move.file);

@@ -33,6 +33,7 @@ struct ValueFileInfo {
   uint64_t number = 0;  // names the file: ValuePath()
   uint64_t file_bytes = 0;
   uint64_t record_count = 0;  // dead ones included
+  uint64_t record_bytes = 0;  // of them all, as they stand in the file
   bool operator==(const ValueFileInfo&) const = default;
 };
 

@@ -16,9 +16,12 @@ Result<std::unique_ptr<const ValueIndex>> ValueIndex::Load(const RandomAccessFil
   std::string bytes(kValueFooterBytes, '\0');
   TRY(file.ReadAt(file.size() - kValueFooterBytes, bytes));
   TRY_ASSIGN(const ValueFooter footer, DecodeValueFooter(bytes, file.size(), file.path()));
-  if (footer.file_number != expected.number || footer.record_count != expected.record_count) {
-    return Fail(Errc::kCorruption, "{}: holds {} records of file {}, not {} of {}", file.path(),
-                footer.record_count, footer.file_number, expected.record_count, expected.number);
+  if (footer.file_number != expected.number || footer.record_count != expected.record_count ||
+      footer.index.offset != expected.record_bytes) {
+    return Fail(Errc::kCorruption,
+                "{}: holds {} records, {} bytes, of file {}, not {}, {} bytes, of {}", file.path(),
+                footer.record_count, footer.index.offset, footer.file_number,
+                expected.record_count, expected.record_bytes, expected.number);
   }
   bytes.resize(footer.index.size + kBlockTrailerBytes);
   TRY(file.ReadAt(footer.index.offset, bytes));

@@ -44,7 +44,10 @@ ValueRun ValueRun::AllLive(uint64_t file, uint32_t record_count, uint64_t bytes)
 
 ValueRuns::Totals ValueRuns::totals() const {
   Totals totals;
-  for (const auto& [number, file] : files) totals.file_bytes += file.file_bytes;
+  for (const auto& [number, file] : files) {
+    totals.file_bytes += file.file_bytes;
+    totals.record_bytes += file.record_bytes;
+  }
   for (const auto& [number, run] : runs) {
     totals.live_bytes += run.live_bytes;
     totals.live_count += run.live_count;

@@ -56,8 +56,10 @@ struct ValueRuns {
 
   struct Totals {
     uint64_t file_bytes = 0;
+    uint64_t record_bytes = 0;
     uint64_t live_bytes = 0;
     uint64_t live_count = 0;
+    uint64_t dead_bytes() const { return record_bytes - live_bytes; }
   };
   Totals totals() const;
   // kCorruption if the edit does not fit: a record dies that does not live, a run or file is there
