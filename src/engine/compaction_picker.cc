@@ -1,6 +1,7 @@
 #include "engine/compaction_picker.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "engine/table_index.h"
 
@@ -17,6 +18,11 @@ constexpr double kPressureOfDrain = 1;
 // Garbage that compaction sets in at, over live rows: while there are writes, and without.
 constexpr double kGarbageMax = 0.25;
 constexpr double kIdleGarbageMax = 0.08;
+// Where values are separated a merge rewrites little to find much that is dead, so it sets in
+// earlier: what it costs and what it leaves lying are about even at this times the root of the
+// share that rows have in all bytes.
+constexpr double kGarbageMaxByRoot = 0.8;
+constexpr double kGarbageMaxLeast = 0.06;
 // Less than this part of a write buffer is never worth a step.
 constexpr uint64_t kGarbageBytesPart = 16;
 
@@ -60,9 +66,11 @@ CompactionPlan::CompactionPlan(const LevelShape& shape, const CompactionLimits& 
     : shape_(shape), limits_(limits) {
   uint64_t rows = 0;
   uint64_t tombstones = 0;
+  uint64_t value_bytes = 0;
   for (int level = 0; level < kLevelCount; ++level) {
     bytes_[level] = shape.row_bytes(level);
     for (const TableInfo* table : shape.levels[level]) {
+      value_bytes += table->value_bytes;
       rows += table->row_count;
       tombstones += table->tombstone_count;
     }
@@ -74,9 +82,13 @@ CompactionPlan::CompactionPlan(const LevelShape& shape, const CompactionLimits& 
   base_level_ = FindBaseLevel();
 
   const uint64_t puts = rows - tombstones;
-  uint64_t total_bytes = 0;
-  for (const uint64_t bytes : bytes_) total_bytes += bytes;
-  row_bytes_ = puts == 0 ? 0 : static_cast<double>(total_bytes) / static_cast<double>(puts);
+  uint64_t row_bytes = 0;
+  for (const uint64_t bytes : bytes_) row_bytes += bytes;
+  const auto all_bytes = static_cast<double>(row_bytes + value_bytes);
+  row_bytes_ = puts == 0 ? 0 : all_bytes / static_cast<double>(puts);
+  garbage_max_ = std::clamp(
+      kGarbageMaxByRoot * std::sqrt(static_cast<double>(row_bytes) / std::max(all_bytes, 1.0)),
+      kGarbageMaxLeast, kGarbageMax);
   if (!live_rows || puts <= *live_rows) return;
   const auto garbage_rows = static_cast<double>(puts - *live_rows);
   garbage_share_ = garbage_rows / static_cast<double>(std::max<uint64_t>(*live_rows, 1));
@@ -166,7 +178,8 @@ uint64_t CompactionPlan::debt_bytes() const {
 
 bool CompactionPlan::HasGarbage(CompactionGoal goal) const {
   if (garbage_bytes_ < limits_.write_buffer_bytes / kGarbageBytesPart) return false;
-  return garbage_share_ > (goal == CompactionGoal::kKeepPace ? kGarbageMax : kIdleGarbageMax);
+  if (goal == CompactionGoal::kKeepPace) return garbage_share_ > garbage_max_;
+  return garbage_share_ > std::min(garbage_max_, kIdleGarbageMax);
 }
 
 // Tables may cover more than the range that was meant, on either level: the step grows to the

@@ -107,7 +107,8 @@ class CompactionPlan {
   std::array<uint64_t, kLevelCount> targets_{};
   std::array<double, kLevel0Ranges> urgency_{};  // of each range of L0
   int base_level_ = kLastLevel;
-  double row_bytes_ = 0;  // of a row on the average
+  double row_bytes_ = 0;  // of a row on the average, its separated value included
+  double garbage_max_ = 0;
   double garbage_share_ = 0;
   uint64_t garbage_bytes_ = 0;
 };

@@ -32,8 +32,9 @@ uint64_t TotalBytes(const Version::Tables& tables) {
 
 }  // namespace
 
-Compactor::Compactor(MaintenanceContext& context)
+Compactor::Compactor(MaintenanceContext& context, Work values_died)
     : context_(context),
+      values_died_(std::move(values_died)),
       slots_(std::max<size_t>(context.options().background_threads, 1)),
       pace_(context.env().clock, context.options().background_io_limit) {}
 
@@ -288,8 +289,11 @@ Result<void> Compactor::Install(const Job& job, VersionEdit::Tree changed,
   Store::Change change{.tree = job.tree, .bytes_read = bytes_read, .bytes_written = bytes_written};
   change.version = job.tree->version->Edited(
       removed, added, marks_values ? context_.ValuesNow(*job.tree, nullptr) : nullptr);
-  std::lock_guard lock(context_.store().mutex().background());
-  context_.store().InstallCompaction(change);
+  {
+    std::lock_guard lock(context_.store().mutex().background());
+    context_.store().InstallCompaction(change);
+  }
+  if (marks_values) values_died_();
   return {};
 }
 

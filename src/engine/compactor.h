@@ -19,8 +19,9 @@ namespace varve::engine {
 // Errors:  those of MaintenanceContext.
 class Compactor {
  public:
-  // The context outlives it.
-  explicit Compactor(MaintenanceContext& context);
+  // The context outlives it. `values_died`: called when a step has left separated values without
+  // rows.
+  Compactor(MaintenanceContext& context, Work values_died);
 
   // Starts what is due, and tells the store how much that is. To be called when a version changed.
   void Start();
@@ -61,6 +62,7 @@ class Compactor {
   uint64_t TableBytesMax(const Version& version) const;
 
   MaintenanceContext& context_;
+  const Work values_died_;
   std::vector<Task<bool>> slots_;  // one for each thread
   IoPace pace_;
   std::vector<std::pair<TreeId, Compaction>> running_;

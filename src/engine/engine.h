@@ -100,7 +100,9 @@ struct Stats {
   uint64_t flushes = 0, compactions = 0, flush_bytes_written = 0;
   uint64_t compaction_bytes_read = 0, compaction_bytes_written = 0;
   uint64_t value_bytes_written = 0;  // to value files, by flush and collection
-  uint64_t value_collections = 0, value_bytes_collected = 0;  // of garbage
+  uint64_t value_bytes_read = 0;     // by collection
+  uint64_t value_collections = 0, value_bytes_collected = 0;  // given back
+  double collection_pressure = 0;                             // as compaction_pressure
   uint64_t write_waits = 0, longest_write_wait_us = 0, write_delay_us = 0;
   uint64_t compaction_debt = 0;
   uint64_t compactions_running = 0;

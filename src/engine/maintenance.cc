@@ -42,7 +42,8 @@ Maintenance::Maintenance(const Env& env, const Options& options, Store& store, W
     : context_(env, options, store, std::move(manifest)),
       store_(store),
       wal_(wal),
-      compactor_(context_) {}
+      collector_(context_),
+      compactor_(context_, [this] { collector_.Start(); }) {}
 
 // ---- Scheduling
 
@@ -60,7 +61,10 @@ void Maintenance::ScheduleFlush() {
 }
 
 void Maintenance::ScheduleCompaction() {
-  context_.Post([this] { compactor_.Start(); });
+  context_.Post([this] {
+    compactor_.Start();
+    collector_.Start();
+  });
 }
 
 void Maintenance::ScheduleTrim() {
@@ -121,12 +125,15 @@ Task<bool> Maintenance::TidyUp() {
     }
     compactor_.SetTidiesUp(idle);
     compactor_.Start();
-    if (!idle || sealed || compactor_.has_idle_work()) continue;
+    collector_.SetTidiesUp(idle);
+    collector_.Start();
+    if (!idle || sealed || compactor_.has_idle_work() || collector_.has_idle_work()) continue;
     tidy = true;
     std::lock_guard lock(store_.mutex().background());
     store_.AskForTidying();
   }
   compactor_.SetTidiesUp(false);
+  collector_.SetTidiesUp(false);
   context_.EndWork();
   co_return true;
 }
@@ -393,7 +400,8 @@ Task<Result<void>> Maintenance::Flush(std::shared_ptr<Generation> generation) {
       values = context_.ValuesNow(*tree, output->value_file);
       change.value_bytes_written = output->values->file_bytes();
     }
-    change.version = tree->version->Edited({}, context_.TablesAt(0, *output->tables), std::move(values));
+    change.version =
+        tree->version->Edited({}, context_.TablesAt(0, *output->tables), std::move(values));
     rows += output->tables->row_count();
     bytes += change.bytes_written;
     value_bytes += change.value_bytes_written;

@@ -4,6 +4,7 @@
 #include <memory>
 #include <vector>
 
+#include "engine/collector.h"
 #include "engine/compactor.h"
 #include "engine/key_set.h"
 #include "engine/maintenance_context.h"
@@ -12,11 +13,11 @@
 
 namespace varve::engine {
 
-// The background work: flushes sealed generations, has levels merged (compactor.h), makes FLUSHDB
-// durable and deletes what nobody needs. Each is a coroutine on env.background, a strand: one step
-// runs at a time, and each gives way to the others every few thousand rows. All changes of what is
-// on disk go through here, and each through the manifest first.
-// Threads: Schedule...() from any thread, they only post; all else on env.background.
+// The background work: flushes sealed generations, has levels merged (compactor.h) and dead values
+// collected (collector.h), makes FLUSHDB durable and deletes what nobody needs. Each is a coroutine
+// on env.background, a strand: one step runs at a time, and each gives way to the others every few
+// thousand rows. All changes of what is on disk go through here, and each through the manifest
+// first. Threads: Schedule...() from any thread, they only post; all else on env.background.
 // Errors:  those of MaintenanceContext.
 class Maintenance {
  public:
@@ -72,6 +73,7 @@ class Maintenance {
   MaintenanceContext context_;
   Store& store_;
   Wal& wal_;
+  Collector collector_;
   Compactor compactor_;
   // The outermost coroutines; done() when there is nothing to do.
   Task<bool> flush_;

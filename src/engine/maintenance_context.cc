@@ -92,8 +92,8 @@ std::shared_ptr<const ValueSet> MaintenanceContext::ValuesNow(
   ValueSet::Files files;
   if (added != nullptr) files.push_back(ReleasedOn(env_.background, std::move(added)));
   const ValueSet& before = tree.version->values();
-  auto now = std::make_shared<const ValueSet>(manifest_->state().trees.at(tree.id).values, before,
-                                              files);
+  auto now =
+      std::make_shared<const ValueSet>(manifest_->state().trees.at(tree.id).values, before, files);
   for (const auto& file : before.FilesNotIn(*now)) file->MarkObsolete();
   return now;
 }

@@ -93,6 +93,9 @@ class Store {
                                                std::vector<Change>& changes, uint64_t elapsed_us);
   void InstallCompaction(Change& change);
   void SetCompactionDebt(const CompactionDebt& debt);
+  // Space was given back, `bytes_freed` of value files.
+  void InstallCollection(Change& change, uint64_t bytes_freed);
+  void SetCollectionPressure(double pressure);
   // Seals the active memtables, if the next segment is there and they hold anything: all of them,
   // or only where they hide so many rows of tables that a flush frees more than it costs.
   bool SealActive(bool only_if_worthwhile);
@@ -238,6 +241,7 @@ class Store {
   // what was admitted is paid for.
   double flushed_bytes_per_us_ = 64;  // what flushes reach; a guess before the first one
   double paced_bytes_per_us_ = 0;
+  double collection_pressure_ = 0;
   CompactionDebt debt_;
   std::atomic<bool> is_paced_{false};
   std::atomic<uint64_t> paid_until_us_{0};

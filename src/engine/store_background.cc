@@ -78,6 +78,15 @@ void Store::InstallCompaction(Change& change) {
   UpdatePacing();
 }
 
+void Store::InstallCollection(Change& change, uint64_t bytes_freed) {
+  std::swap(change.tree->version, change.version);
+  counters_.value_bytes_read += change.bytes_read;
+  counters_.value_bytes_written += change.value_bytes_written;
+  counters_.value_bytes_collected += bytes_freed;
+  ++counters_.value_collections;
+  UpdateBudgets();
+}
+
 std::vector<std::shared_ptr<Tree>> Store::LiveTrees() const {
   return {databases_.begin(), databases_.end()};
 }
@@ -234,13 +243,19 @@ uint64_t Store::IndexBytes() const {
 // the debt grows, so the two meet well before anything is full, and nobody is stopped dead.
 void Store::UpdatePacing() {
   double admitted = kAdmittedBySealed[std::min(sealed_.size(), std::size(kAdmittedBySealed) - 1)];
-  if (debt_.pressure > kPacedPressure) {
+  const double pressure = std::max(debt_.pressure, collection_pressure_);
+  if (pressure > kPacedPressure) {
     const double by_pressure =
-        std::max(kAdmittedMin, std::exp((kPacedPressure - debt_.pressure) / kPressureStep));
+        std::max(kAdmittedMin, std::exp((kPacedPressure - pressure) / kPressureStep));
     admitted = admitted == 0 ? by_pressure : std::min(admitted, by_pressure);
   }
   paced_bytes_per_us_ = admitted * flushed_bytes_per_us_;
   is_paced_.store(admitted > 0, std::memory_order_relaxed);
+}
+
+void Store::SetCollectionPressure(double pressure) {
+  collection_pressure_ = pressure;
+  UpdatePacing();
 }
 
 void Store::SetCompactionDebt(const CompactionDebt& debt) {
@@ -311,6 +326,7 @@ void Store::FillStats(Stats& stats) const {
   stats.compaction_debt = debt_.bytes;
   stats.compactions_running = debt_.running;
   stats.compaction_pressure = debt_.pressure;
+  stats.collection_pressure = collection_pressure_;
   stats.levels.assign(kLevelCount, {});
   for (const auto& tree : databases_) {
     for (int level = 0; level < kLevelCount; ++level) {

@@ -14,14 +14,13 @@ struct Candidate {
   double score = 0;
 };
 
-bool IsNeeded(const ValueRuns::Totals& totals, uint64_t hidden_bytes_max,
-              const CollectionLimits& limits, bool idle) {
-  const auto dead = static_cast<double>(totals.dead_bytes());
+// Dead bytes that there may be, at least those that are never worth the work.
+double DeadBytesMax(const ValueRuns::Totals& totals, uint64_t hidden_bytes_max,
+                    const CollectionLimits& limits) {
   const auto live = static_cast<double>(totals.live_bytes);
-  if (dead <= limits.dead_share_idle * live) return false;
-  if (idle || dead > limits.dead_share * live) return true;
   const double surely_live = live - static_cast<double>(hidden_bytes_max);
-  return static_cast<double>(totals.record_bytes) > limits.space_max * surely_live;
+  const double output = std::min(static_cast<double>(limits.output_bytes), live);
+  return std::max(limits.space_max * surely_live - output - live, limits.dead_share_min * live);
 }
 
 std::vector<Candidate> Candidates(const ValueRuns& values) {
@@ -45,8 +44,8 @@ void Score(std::vector<Candidate>& candidates) {
             [](const auto& a, const auto& b) { return a.newest_run > b.newest_run; });
   for (size_t newer = 0; newer < candidates.size(); ++newer) {
     Candidate& candidate = candidates[newer];
-    const double live = static_cast<double>(candidate.live_bytes) /
-                        static_cast<double>(candidate.record_bytes);
+    const double live =
+        static_cast<double>(candidate.live_bytes) / static_cast<double>(candidate.record_bytes);
     candidate.score = (1 - live) * static_cast<double>(newer + 1) / (1 + live);
   }
 }
@@ -56,7 +55,10 @@ void Score(std::vector<Candidate>& candidates) {
 std::vector<uint64_t> PickCollection(const ValueRuns& values, uint64_t hidden_bytes_max,
                                      const CollectionLimits& limits, bool idle) {
   std::vector<uint64_t> picked;
-  if (!IsNeeded(values.totals(), hidden_bytes_max, limits, idle)) return picked;
+  const ValueRuns::Totals totals = values.totals();
+  const double dead_max = idle ? limits.dead_share_min * static_cast<double>(totals.live_bytes)
+                               : DeadBytesMax(totals, hidden_bytes_max, limits);
+  if (static_cast<double>(totals.dead_bytes()) <= dead_max) return picked;
   std::vector<Candidate> candidates = Candidates(values);
   Score(candidates);
   std::erase_if(candidates, [&](const Candidate& candidate) {
@@ -73,6 +75,12 @@ std::vector<uint64_t> PickCollection(const ValueRuns& values, uint64_t hidden_by
     picked.push_back(candidate.file);
   }
   return picked;
+}
+
+double CollectionPressure(const ValueRuns::Totals& totals, uint64_t hidden_bytes_max,
+                          const CollectionLimits& limits) {
+  if (totals.live_bytes == 0) return 0;
+  return static_cast<double>(totals.dead_bytes()) / DeadBytesMax(totals, hidden_bytes_max, limits);
 }
 
 }  // namespace varve::engine

@@ -9,12 +9,11 @@ namespace varve::engine {
 
 // When dead records are collected, and how much at once. Constant.
 struct CollectionLimits {
-  // Dead bytes per live ones from which on there is work: always, and when nothing else is to be
-  // done. What is dead lies beside what is not known to be dead yet.
-  double dead_share = 0.18;
-  double dead_share_idle = 0.10;
-  // Bytes of value files per byte of what surely lives.
-  double space_max = 1.25;
+  // Bytes of value files, that of a collection under way included, per byte of what surely lives.
+  double space_max = 1.28;
+  // Dead bytes per live ones that are never worth the work; with more, it is done when nothing else
+  // is to be done.
+  double dead_share_min = 0.10;
   // A file with less dead bytes than this share is left alone.
   double file_dead_share_min = 0.05;
   uint64_t output_bytes = 64 << 20;  // of live records that one collection copies
@@ -26,5 +25,9 @@ struct CollectionLimits {
 // System, 1992). `hidden_bytes_max`: so much of what is live may be hidden by newer rows already.
 std::vector<uint64_t> PickCollection(const ValueRuns& values, uint64_t hidden_bytes_max,
                                      const CollectionLimits& limits, bool idle);
+
+// How far writers are ahead: at 1.0 there is work, beyond that more and more of it.
+double CollectionPressure(const ValueRuns::Totals& totals, uint64_t hidden_bytes_max,
+                          const CollectionLimits& limits);
 
 }  // namespace varve::engine

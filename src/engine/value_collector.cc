@@ -10,12 +10,13 @@ constexpr uint64_t kReadBytes = 512 << 10;  // at once, over dead records too
 
 }  // namespace
 
-ValueCollector::ValueCollector(std::vector<std::shared_ptr<ValueFile>> files,
-                               const ValueRuns& runs, std::unique_ptr<ValueFileBuilder> builder)
+ValueCollector::ValueCollector(std::vector<std::shared_ptr<ValueFile>> files, const ValueRuns& runs,
+                               std::unique_ptr<ValueFileBuilder> builder)
     : files_(std::move(files)), builder_(std::move(builder)) {
   for (const auto& [number, run] : runs.runs) {
     for (const auto& file : files_) {
-      if (file->info().number == run.file) runs_.push_back({number, file.get(), run.live, run.live_count});
+      if (file->info().number == run.file)
+        runs_.push_back({number, file.get(), run.live, run.live_count});
     }
   }
 }

@@ -55,7 +55,7 @@ class ValueCollector {
   size_t run_ = 0;         // the next to be copied
   size_t record_ = 0;      // of it
   uint32_t run_copied_ = 0;
-  std::string chunk_;      // of its file, from chunk_begin_ on
+  std::string chunk_;  // of its file, from chunk_begin_ on
   uint64_t chunk_begin_ = 0;
   uint64_t bytes_read_ = 0;
   bool finished_ = false;

@@ -121,7 +121,8 @@ bool GetList(std::string_view& input, std::vector<Item>& items, Get get) {
 void PutValueEdit(std::string& out, const ValueEdit& edit) {
   PutVarint64(out, edit.files.size());
   for (const ValueFileInfo& file : edit.files) {
-    for (const uint64_t number : {file.number, file.file_bytes, file.record_count, file.record_bytes}) {
+    for (const uint64_t number :
+         {file.number, file.file_bytes, file.record_count, file.record_bytes}) {
       PutVarint64(out, number);
     }
   }

@@ -20,8 +20,8 @@ Result<std::unique_ptr<const ValueIndex>> ValueIndex::Load(const RandomAccessFil
       footer.index.offset != expected.record_bytes) {
     return Fail(Errc::kCorruption,
                 "{}: holds {} records, {} bytes, of file {}, not {}, {} bytes, of {}", file.path(),
-                footer.record_count, footer.index.offset, footer.file_number,
-                expected.record_count, expected.record_bytes, expected.number);
+                footer.record_count, footer.index.offset, footer.file_number, expected.record_count,
+                expected.record_bytes, expected.number);
   }
   bytes.resize(footer.index.size + kBlockTrailerBytes);
   TRY(file.ReadAt(footer.index.offset, bytes));

@@ -96,6 +96,7 @@ class Run {
   }
 
   void Reopen() {
+    if (driver_ != nullptr) collections_ += stats().value_collections;
     driver_.reset();
     driver_ = std::make_unique<EngineDriver>(machine_, options_);
     INFO(driver_->error().context);
@@ -111,6 +112,7 @@ class Run {
     return deepest;
   }
   Stats stats() { return driver_->engine().stats(); }
+  uint64_t collections() const { return collections_; }  // as of the last Reopen()
 
  private:
   uint64_t Below(uint64_t end) { return random_() % end; }
@@ -196,6 +198,7 @@ class Run {
   std::unique_ptr<EngineDriver> driver_;
   Model model_;
   int db_ = 0;
+  uint64_t collections_ = 0;
 };
 
 uint64_t SeedCount() {
@@ -209,6 +212,7 @@ TEST_CASE("engine: equals std::map under random commands, steps and reopens", "[
   for (const Shape& shape : kShapes) {
     size_t deepest = 0;
     uint64_t separated = 0;
+    uint64_t collections = 0;
     for (uint64_t seed = begin; seed < begin + SeedCount(); ++seed) {
       INFO("shape " << shape.name << ", seed " << seed);
       Run run(seed, shape);
@@ -221,9 +225,11 @@ TEST_CASE("engine: equals std::map under random commands, steps and reopens", "[
       run.CheckAll();
       deepest = std::max(deepest, run.deepest_level());
       separated += run.stats().value_live_bytes;
+      collections += run.collections();
     }
     INFO("shape " << shape.name);
     CHECK((separated > 0) == (shape.value_threshold_bytes > 0));
+    CHECK((collections > 0) == (shape.value_threshold_bytes > 0));
     CHECK(deepest >= 1);  // else the limits were not small enough to test anything
   }
 }
