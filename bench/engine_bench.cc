@@ -136,6 +136,7 @@ class EngineStore : public Store {
     options.sync_mode = engine::SyncMode::kNever;
     options.write_buffer_bytes = flags.write_buffer_size;
     options.memory_bytes_max = flags.cache_size;
+    options.value_threshold_bytes = flags.value_log_threshold;
     engine_ = OrExit(engine::Engine::Open(env_.env(), std::move(options)));
   }
 
@@ -149,7 +150,7 @@ class EngineStore : public Store {
     for (int same = 0; same < 10;) {  // nothing installed for a second
       const engine::Stats stats = engine_->stats();
       const uint64_t now = stats.flushes + stats.compactions + stats.compaction_bytes_written +
-                           stats.sealed_memtables;
+                           stats.value_bytes_written + stats.sealed_memtables;
       same = now == last && stats.compaction_debt == 0 ? same + 1 : 0;
       last = now;
       std::this_thread::sleep_for(100ms);
@@ -168,6 +169,10 @@ class EngineStore : public Store {
     fmt::print("flushed {} bytes, compacted {} to {}, write delay {} us, waits {}\n",
                stats.flush_bytes_written, stats.compaction_bytes_read,
                stats.compaction_bytes_written, stats.write_delay_us, stats.write_waits);
+    fmt::print("values: {} files, {} bytes, {} live, {} written, {} read, {} collected by {}\n",
+               stats.value_files, stats.value_file_bytes, stats.value_live_bytes,
+               stats.value_bytes_written, stats.value_bytes_read, stats.value_bytes_collected,
+               stats.value_collections);
   }
 
  private:

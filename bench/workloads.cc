@@ -188,6 +188,7 @@ void Flags::AddTo(CLI::App& app) {
   app.add_option("--seed", seed, "")->capture_default_str();
   app.add_option("--write_buffer_size", write_buffer_size, "bytes")->capture_default_str();
   app.add_option("--cache_size", cache_size, "bytes")->capture_default_str();
+  app.add_option("--value_log_threshold", value_log_threshold, "bytes")->capture_default_str();
   app.add_option("--use_existing_db", use_existing_db, "keep what is in --db");
 }
 

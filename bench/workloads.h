@@ -35,6 +35,7 @@ struct Flags {
   uint64_t seed = 301;
   uint64_t write_buffer_size = 64ull << 20;
   uint64_t cache_size = 1ull << 30;
+  uint64_t value_log_threshold = 4096;  // 0: values stay in tables
   bool use_existing_db = false;
 
   void AddTo(CLI::App& app);

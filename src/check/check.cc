@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "check/read_only_files.h"
+#include "check/tree_check.h"
 #include "engine/log_record.h"
 #include "engine/manifest.h"
-#include "engine/table.h"
 #include "engine/wal.h"
 #include "engine/wal_format.h"
 #include "engine/write_record.h"
@@ -24,7 +24,6 @@ using engine::Fail;
 using engine::ManifestState;
 using engine::Result;
 
-constexpr size_t kReadaheadBytes = 1 << 20;
 constexpr size_t kCopyBytes = 1 << 20;
 
 Env WithFiles(const Env& env, engine::FileSystem& files) {
@@ -41,26 +40,6 @@ Result<std::unique_ptr<engine::DirectoryLock>> LockDatabase(const Env& env,
     return Fail(Errc::kInvalidArgument, "{}: there is no database here (no CURRENT)", directory);
   }
   return env.files->Lock(directory + "/LOCK");
-}
-
-Result<void> CheckTable(const Env& env, const std::string& directory, const engine::TableInfo& info,
-                        const engine::PositionSecret& secret) {
-  TRY_ASSIGN(std::shared_ptr<engine::Table> table, engine::Table::Open(env.files, directory, info));
-  TRY(table->LoadIndex());
-  engine::TableCursor cursor(table, &secret, kReadaheadBytes, true);
-  uint64_t rows = 0;
-  for (cursor.Seek(0); cursor.Valid(); cursor.Next()) {
-    ++rows;
-    if (!table->MayContain(cursor.row().position)) {
-      return Fail(Errc::kCorruption, "{}: the filter lacks a row", table->path());
-    }
-  }
-  if (!cursor.status()) return Fail(cursor.status().error());
-  if (rows != info.row_count) {
-    return Fail(Errc::kCorruption, "{}: {} rows, the manifest says {}", table->path(), rows,
-                info.row_count);
-  }
-  return {};
 }
 
 Result<engine::WalRecovery> CheckLog(const Env& env, const std::string& directory) {
@@ -155,16 +134,8 @@ Result<Findings> CheckDatabase(const Env& env, const std::string& directory, con
   }
   const ManifestState& state = (*manifest)->state();
   const engine::PositionSecret secret(state.position_secret);
-  for (const auto& [tree, contents] : state.trees) {
-    for (const auto& [number, table] : contents.tables) {
-      const auto checked = CheckTable(look, directory, table.info, secret);
-      ++findings.tables;
-      findings.rows += table.info.row_count;
-      if (checked) continue;
-      ++findings.damaged;
-      report(fmt::format("damaged: {} (tree {}, level {})", checked.error().context, tree,
-                         table.level));
-    }
+  for (const auto& [id, tree] : state.trees) {
+    TreeCheck(files, directory, secret, report, findings).Check(id, tree);
   }
   const auto log = CheckLog(look, directory);
   if (!log) {

@@ -17,13 +17,15 @@ using Report = std::function<void(std::string_view line)>;
 
 struct Findings {
   uint64_t tables = 0;
+  uint64_t value_files = 0;
   uint64_t rows = 0;
   uint64_t wal_records = 0;
   uint64_t damaged = 0;  // files
 };
 
-// Reads manifest, tables and log as the engine would at its start and in all its reads after that;
-// changes nothing. Blocks: reads every byte. Errors: the directory cannot be read, or is in use.
+// Reads manifest, tables, separated values and log as the engine would at its start and in all its
+// reads after that; changes nothing. Blocks: reads every byte. Errors: the directory cannot be
+// read, or is in use.
 engine::Result<Findings> CheckDatabase(const engine::Env& env, const std::string& directory,
                                        const Report& report);
 

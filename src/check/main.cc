@@ -42,7 +42,8 @@ int main(int argc, char** argv) {
     fmt::print(stderr, "varve-check: {}\n", findings.error().context);
     return 2;
   }
-  fmt::print("{} tables with {} rows, {} records in the log: {} damaged files\n", findings->tables,
-             findings->rows, findings->wal_records, findings->damaged);
+  fmt::print("{} tables with {} rows, {} value files, {} records in the log: {} damaged files\n",
+             findings->tables, findings->rows, findings->value_files, findings->wal_records,
+             findings->damaged);
   return findings->damaged == 0 ? 0 : 1;
 }

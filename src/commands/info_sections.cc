@@ -267,10 +267,18 @@ void EngineSection(const InfoSource& source, Lines lines) {
       .Field("compactions_running", stats.compactions_running)
       .Field("compaction_debt", stats.compaction_debt)
       .Field("compaction_pressure", fmt::format("{:.2f}", stats.compaction_pressure))
+      .Field("value_bytes_written", stats.value_bytes_written)
+      .Field("value_collections", stats.value_collections)
+      .Field("value_bytes_read", stats.value_bytes_read)
+      .Field("value_bytes_collected", stats.value_bytes_collected)
+      .Field("collection_pressure", fmt::format("{:.2f}", stats.collection_pressure))
       .Field("write_waits", stats.write_waits)
       .Field("longest_write_wait_us", stats.longest_write_wait_us)
       .Field("write_delay_us", stats.write_delay_us)
-      .Field("table_bytes", stats.table_bytes);
+      .Field("table_bytes", stats.table_bytes)
+      .Field("value_files", stats.value_files)
+      .Field("value_file_bytes", stats.value_file_bytes)
+      .Field("value_live_bytes", stats.value_live_bytes);
   for (size_t level = 0; level < stats.levels.size(); ++level) {
     lines.Line("level{}:tables={},bytes={}", level, stats.levels[level].tables,
                stats.levels[level].bytes);

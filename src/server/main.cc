@@ -101,7 +101,8 @@ int Serve(const CommandLine& command_line, Config& config) {
                                        .write_buffer_bytes = settings.write_buffer_size,
                                        .memory_bytes_max = settings.maxmemory,
                                        .background_threads = settings.background_threads,
-                                       .background_io_limit = settings.background_io_limit});
+                                       .background_io_limit = settings.background_io_limit,
+                                       .value_threshold_bytes = settings.value_log_threshold});
   if (!engine) return Refuse(log, engine.error());
   {
     std::string config_file;

@@ -105,6 +105,13 @@ const Option kOptions[] = {
      .min = 64 * kKiB,
      .max = 4 * kGiB,
      .doc = "bytes of a memtable when it is sealed and flushed to a table"},
+    {.name = "value-log-threshold",
+     .field = &S::value_log_threshold,
+     .default_text = "4kb",
+     .unit = Unit::kBytes,
+     .max = kGiB,
+     .doc =
+         "values of so many bytes are kept in value files, which merges leave alone; 0 is never"},
     {.name = "background-threads",
      .field = &S::background_threads,
      .default_text = "0",

@@ -47,6 +47,7 @@ struct Settings {
   std::string dir;
   engine::SyncMode appendfsync = engine::SyncMode::kEverySecond;
   uint64_t write_buffer_size = 0;
+  uint64_t value_log_threshold = 0;
   uint64_t background_threads = 0;
   uint64_t background_io_limit = 0;
   uint64_t maxmemory = 0;

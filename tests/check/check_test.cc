@@ -23,11 +23,13 @@ std::string KeyOf(int number) { return "key" + std::to_string(number); }
 
 // The disk of a killed process: `count` keys, the older ones in tables, the newest in the log only,
 // all of it synced.
-std::unique_ptr<MemFileSystem> MakeDatabase(int count) {
+std::unique_ptr<MemFileSystem> MakeDatabase(int count, size_t value_threshold_bytes = 0) {
   SimulatedEnv machine(1);
   std::unique_ptr<MemFileSystem> disk;
   {
-    EngineDriver driver(machine, TinyOptions());
+    engine::Options options = TinyOptions();
+    options.value_threshold_bytes = value_threshold_bytes;
+    EngineDriver driver(machine, options);
     REQUIRE(driver.is_open());
     for (int i = 0; i < count; ++i) {
       REQUIRE(driver.Put(0, KeyOf(i), std::string(40, static_cast<char>('a' + i % 26))));
@@ -102,6 +104,30 @@ TEST_CASE("check: one flipped bit anywhere in a table is found and named", "[che
     CHECK(checked.findings.damaged == 1);
     CHECK(checked.lines.find(table) != std::string::npos);
   }
+}
+
+TEST_CASE("check: one flipped bit anywhere in a live value file is found and named", "[check]") {
+  const auto disk = MakeDatabase(kKeys, 20);
+  {
+    SimulatedEnv machine(2, disk->KillClone());
+    const Checked checked = Check(machine);
+    INFO(checked.lines);
+    CHECK(checked.findings.damaged == 0);
+    CHECK(checked.findings.value_files > 0);
+  }
+  const std::string values = FilesWith(*disk, ".val").at(0);
+  const uint64_t size = *disk->FileSize(values);
+  for (uint64_t offset = 0; offset < size; offset += 1 + size / 40) {
+    CAPTURE(values, offset, size);
+    SimulatedEnv machine(2, disk->KillClone());
+    machine.disk().Corrupt(values, offset);
+    const Checked checked = Check(machine);
+    CHECK(checked.findings.damaged == 1);
+    CHECK(checked.lines.find(values) != std::string::npos);
+  }
+  SimulatedEnv machine(2, disk->KillClone());
+  REQUIRE(machine.disk().Remove(values).has_value());
+  CHECK(Check(machine).findings.damaged == 1);
 }
 
 TEST_CASE("check: a table that is missing is found, and so is a damaged manifest", "[check]") {
