@@ -41,7 +41,7 @@ bool Collector::has_idle_work() const { return !running_.done() || PickNext(true
 
 CollectionLimits Collector::limits() const {
   CollectionLimits limits;
-  limits.output_bytes = context_.store().compaction_limits().write_buffer_bytes;
+  limits.output_bytes_max = context_.store().compaction_limits().write_buffer_bytes;
   return limits;
 }
 

@@ -19,10 +19,10 @@ constexpr double kPressureOfDrain = 1;
 constexpr double kGarbageMax = 0.25;
 constexpr double kIdleGarbageMax = 0.08;
 // Where values are separated a merge rewrites little to find much that is dead, so it sets in
-// earlier: what it costs and what it leaves lying are about even at this times the root of the
-// share that rows have in all bytes.
-constexpr double kGarbageMaxByRoot = 0.8;
-constexpr double kGarbageMaxLeast = 0.06;
+// earlier: what it rewrites and what it leaves lying are balanced where garbage is about the root of
+// the share that rows have in all bytes.
+constexpr double kGarbageMaxByRoot = 0.5;
+constexpr double kGarbageMaxLeast = 0.03;
 // Less than this part of a write buffer is never worth a step.
 constexpr uint64_t kGarbageBytesPart = 16;
 

@@ -6,6 +6,10 @@
 namespace varve::engine {
 namespace {
 
+// The bound on space is to hold while writers are fast, too: a quarter more than what there may be
+// is as urgent as an L0 of twice its depth.
+constexpr double kPressureOfExcess = 4;
+
 struct Candidate {
   uint64_t file = 0;
   uint64_t record_bytes = 0;
@@ -14,12 +18,16 @@ struct Candidate {
   double score = 0;
 };
 
+uint64_t OutputBytes(const ValueRuns::Totals& totals, const CollectionLimits& limits) {
+  return std::min(totals.live_bytes / limits.output_part, limits.output_bytes_max);
+}
+
 // Dead bytes that there may be, at least those that are never worth the work.
 double DeadBytesMax(const ValueRuns::Totals& totals, uint64_t hidden_bytes_max,
                     const CollectionLimits& limits) {
   const auto live = static_cast<double>(totals.live_bytes);
   const double surely_live = live - static_cast<double>(hidden_bytes_max);
-  const double output = std::min(static_cast<double>(limits.output_bytes), live);
+  const auto output = static_cast<double>(OutputBytes(totals, limits));
   return std::max(limits.space_max * surely_live - output - live, limits.dead_share_min * live);
 }
 
@@ -71,7 +79,7 @@ std::vector<uint64_t> PickCollection(const ValueRuns& values, uint64_t hidden_by
   uint64_t live_bytes = 0;
   for (const Candidate& candidate : candidates) {
     live_bytes += candidate.live_bytes;
-    if (!picked.empty() && live_bytes > limits.output_bytes) break;
+    if (!picked.empty() && live_bytes > OutputBytes(totals, limits)) break;
     picked.push_back(candidate.file);
   }
   return picked;
@@ -80,7 +88,9 @@ std::vector<uint64_t> PickCollection(const ValueRuns& values, uint64_t hidden_by
 double CollectionPressure(const ValueRuns::Totals& totals, uint64_t hidden_bytes_max,
                           const CollectionLimits& limits) {
   if (totals.live_bytes == 0) return 0;
-  return static_cast<double>(totals.dead_bytes()) / DeadBytesMax(totals, hidden_bytes_max, limits);
+  const double ratio =
+      static_cast<double>(totals.dead_bytes()) / DeadBytesMax(totals, hidden_bytes_max, limits);
+  return ratio <= 1 ? ratio : 1 + (ratio - 1) * kPressureOfExcess;
 }
 
 }  // namespace varve::engine

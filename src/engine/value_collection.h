@@ -10,13 +10,16 @@ namespace varve::engine {
 // When dead records are collected, and how much at once. Constant.
 struct CollectionLimits {
   // Bytes of value files, that of a collection under way included, per byte of what surely lives.
-  double space_max = 1.28;
+  double space_max = 1.27;
   // Dead bytes per live ones that are never worth the work; with more, it is done when nothing else
   // is to be done.
   double dead_share_min = 0.10;
   // A file with less dead bytes than this share is left alone.
   double file_dead_share_min = 0.05;
-  uint64_t output_bytes = 64 << 20;  // of live records that one collection copies
+  // Of live records that one collection copies: a part of all, so that small trees need no more
+  // room for it than large ones, up to this.
+  uint64_t output_bytes_max = 64 << 20;
+  uint64_t output_part = 32;
 };
 
 // The numbers of the files whose live records should go to a new file now; empty: there is no need.
