@@ -194,6 +194,33 @@ TEST_CASE("loads: the table that a load reads is compacted away", "[engine][load
   });
 }
 
+TEST_CASE("loads: the value file that a load reads is collected away", "[engine][loads][values]") {
+  ForEachSeed(2, {.value_threshold_bytes = 1}, [](HeldEngine& world, int variant) {
+    const std::string key = world.LiveKey();
+    ModelClient& reader = world.NewClient();
+    REQUIRE(reader.Start({Get(key)}) == State::kWaiting);
+    BringTo(world, variant == 0 ? Moment::kAsked : Moment::kFetched);
+    const std::string path = world.reader().path(0);
+    REQUIRE(path.ends_with(".val"));
+    const Stats before = world.stats();
+    // All others are overwritten, so that hardly anything but the row lives in that file.
+    for (int i = 0; i < HeldEngine::kKeys; ++i) {
+      if (HeldEngine::Key(i) != key) world.Do({Put(HeldEngine::Key(i), world.Value())});
+    }
+    world.Flush();
+    world.Compact();
+    world.GoOnBeside(30'000'000);
+    CHECK(world.stats().value_collections > before.value_collections);
+    FileSystem& files = *world.machine().env().files;
+    CHECK(*files.Exists(path));  // for the load's sake
+    world.LetGo();
+    CHECK_FALSE(*files.Exists(path));
+    REQUIRE(reader.state() == State::kResumed);
+    CHECK(reader.Again() == State::kIdle);
+    CHECK(world.stats().loads_stale == before.loads_stale);
+  });
+}
+
 TEST_CASE("loads: the row that overtook a load is flushed and evicted before it lands",
           "[engine][loads]") {
   enum Kind { kAlone, kOldFirst, kNewFirst, kKinds };

@@ -4,6 +4,7 @@
 #include <catch2/catch.hpp>
 #include <map>
 #include <random>
+#include <set>
 
 #include "engine/support/colliding_keys.h"
 #include "engine/support/table_fixture.h"
@@ -119,6 +120,37 @@ TEST_CASE("merge cursor: each row of a source is shown or counted as hidden", "[
       CHECK(shown + merged.hidden_rows() == all);
     }
   }
+}
+
+TEST_CASE("merge cursor: each reference is shown or handed out as hidden, once",
+          "[engine][merge][values]") {
+  size_t hidden = 0;
+  for (uint64_t seed = 0; seed < 50; ++seed) {
+    CAPTURE(seed);
+    Sources sources = RandomSources(6, 100, seed);
+    std::set<uint32_t> all;
+    for (auto& source : sources) {
+      for (OwnedRow& row : source) {
+        if (row.is_tombstone) continue;
+        row.reference = {1, static_cast<uint32_t>(all.size()), 10};
+        all.insert(row.reference.ordinal);
+      }
+    }
+    auto merged = Merge(sources);
+    merged.Seek(0);
+    std::set<uint32_t> met;
+    for (; merged.Valid(); merged.Next()) {
+      if (merged.row().reference) REQUIRE(met.insert(merged.row().reference.ordinal).second);
+    }
+    const size_t shown = met.size();
+    for (const ValueReference& reference : merged.TakeHiddenReferences()) {
+      REQUIRE(met.insert(reference.ordinal).second);
+    }
+    CHECK(met == all);
+    hidden += all.size() - shown;
+    CHECK(merged.TakeHiddenReferences().empty());
+  }
+  CHECK(hidden > 0);
 }
 
 TEST_CASE("merge cursor: seek, again and again", "[engine][merge]") {

@@ -118,6 +118,37 @@ TEST_CASE("row: random bytes never yield views outside them", "[engine][row][fuz
   }
 }
 
+TEST_CASE("row: a reference in the place of a value comes back, its bytes the documented ones",
+          "[engine][row][golden]") {
+  const Row row{.key = "ab", .reference = {.run = 300, .ordinal = 5, .record_bytes = 129}};
+  std::string bytes;
+  AppendRow(bytes, row);
+  CHECK(bytes == std::string("\x80\x02\xac\x02\x05\x81\x01"
+                             "ab",
+                             9));
+  CHECK(bytes.size() <= RowBytesMax(row.key, row.value));
+  std::string_view input = bytes;
+  Row read;
+  REQUIRE(ParseTableRow(input, read));
+  CHECK(input.empty());
+  CheckSame(read, row);
+  CHECK(read.reference == row.reference);
+
+  input = bytes;
+  CHECK_FALSE(ParseRow(input, read));  // only tables have them
+  for (size_t cut = 0; cut < bytes.size(); ++cut) {
+    CAPTURE(cut);
+    input = std::string_view(bytes).substr(0, cut);
+    CHECK_FALSE(ParseTableRow(input, read));
+  }
+  for (int flags = 0x81; flags < 256; ++flags) {  // what only a later version writes
+    CAPTURE(flags);
+    bytes[0] = static_cast<char>(flags);
+    input = bytes;
+    CHECK_FALSE(ParseTableRow(input, read));
+  }
+}
+
 TEST_CASE("position: the key's XXH3-64 with the database's secret", "[engine][position]") {
   std::array<char, PositionSecret::kBytes> bytes{};
   for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<char>(i * 37 + 11);

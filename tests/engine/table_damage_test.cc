@@ -9,6 +9,7 @@
 #include "engine/support/table_fixture.h"
 #include "engine/table.h"
 #include "engine/table_format.h"
+#include "engine/table_index.h"
 
 namespace varve::engine {
 namespace {
@@ -63,6 +64,9 @@ bool ReadAll(Sample& sample, const std::string& changed, const TableInfo& info) 
     }
     REQUIRE(found->has_value());
     REQUIRE(OwnedRow::Of((*found)->row) == row);
+    if (!row.reference) continue;
+    const auto& references = (*(*table)->LoadIndex())->references();
+    REQUIRE(references.Contains(row.position, row.reference));
   }
   TableCursor cursor(*table, &TestSecret(), 1000, false);
   cursor.Seek(0);
@@ -89,6 +93,22 @@ TEST_CASE("table damage: a flipped bit in any byte", "[engine][table]") {
       REQUIRE(ReadAll(sample, changed, sample.info));
     }
   }
+}
+
+TEST_CASE("table damage: a flipped bit in any byte of a table with separated values",
+          "[engine][table][values]") {
+  Sample sample(testing::RandomSeparatedRows(40, 1));
+  CHECK(sample.info.value_count > 0);
+  CHECK_FALSE(ReadAll(sample, sample.bytes, sample.info));
+  for (size_t offset = 0; offset < sample.bytes.size(); ++offset) {
+    CAPTURE(offset);
+    std::string changed = sample.bytes;
+    changed[offset] ^= static_cast<char>(1 << (offset % 8));
+    REQUIRE(ReadAll(sample, changed, sample.info));
+  }
+  TableInfo other = sample.info;
+  ++other.value_count;
+  REQUIRE(ReadAll(sample, sample.bytes, other));
 }
 
 TEST_CASE("table damage: cut or grown to any length", "[engine][table]") {

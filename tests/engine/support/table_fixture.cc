@@ -46,6 +46,18 @@ std::vector<OwnedRow> RandomRows(size_t count, uint64_t seed) {
   return InTableOrder(std::move(rows));
 }
 
+std::vector<OwnedRow> RandomSeparatedRows(size_t count, uint64_t seed) {
+  std::vector<OwnedRow> rows = RandomRows(count, seed);
+  uint32_t ordinal = 0;
+  for (OwnedRow& row : rows) {
+    if (row.is_tombstone || ++ordinal % 3 == 0) continue;
+    row.reference = {ordinal % 2 == 0 ? uint64_t{70'000} : uint64_t{7}, ordinal,
+                     100 + static_cast<uint32_t>(row.value.size())};
+    row.value.clear();
+  }
+  return rows;
+}
+
 Result<TableInfo> BuildTable(FileSystem* files, const std::string& directory, uint64_t number,
                              const std::vector<OwnedRow>& rows, TableBuilder::Settings settings,
                              DyadicRange range) {

@@ -21,12 +21,18 @@ struct OwnedRow {
   std::string key;
   std::string value;
   bool is_tombstone = false;
+  ValueReference reference = {};
 
   static OwnedRow Of(const Row& row) {
-    return {row.position, std::string(row.key), std::string(row.value), row.is_tombstone};
+    return {row.position, std::string(row.key), std::string(row.value), row.is_tombstone,
+            row.reference};
   }
   Row view() const {
-    return {.position = position, .key = key, .value = value, .is_tombstone = is_tombstone};
+    return {.position = position,
+            .key = key,
+            .value = value,
+            .is_tombstone = is_tombstone,
+            .reference = reference};
   }
   bool operator==(const OwnedRow&) const = default;
 };
@@ -39,6 +45,9 @@ std::vector<OwnedRow> InTableOrder(std::vector<OwnedRow> rows);
 
 // `count` rows of random lengths and bytes, compressible and not, one in ten a tombstone; in order.
 std::vector<OwnedRow> RandomRows(size_t count, uint64_t seed);
+
+// The same, two thirds of the values replaced by references to records of two runs: each once.
+std::vector<OwnedRow> RandomSeparatedRows(size_t count, uint64_t seed);
 
 // Writes table `number` into `directory`.
 Result<TableInfo> BuildTable(FileSystem* files, const std::string& directory, uint64_t number,
