@@ -19,8 +19,8 @@ constexpr double kPressureOfDrain = 1;
 constexpr double kGarbageMax = 0.25;
 constexpr double kIdleGarbageMax = 0.08;
 // Where values are separated a merge rewrites little to find much that is dead, so it sets in
-// earlier: what it rewrites and what it leaves lying are balanced where garbage is about the root of
-// the share that rows have in all bytes.
+// earlier: what it rewrites and what it leaves lying are balanced where garbage is about the root
+// of the share that rows have in all bytes.
 constexpr double kGarbageMaxByRoot = 0.5;
 constexpr double kGarbageMaxLeast = 0.03;
 // Less than this part of a write buffer is never worth a step.

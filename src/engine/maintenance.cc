@@ -3,6 +3,7 @@
 #include <spdlog/logger.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace varve::engine {
 namespace {
@@ -211,7 +212,11 @@ void Maintenance::FinishDrops(const std::vector<TreeDrop>& drops) {
   std::vector<std::shared_ptr<const Version>> versions;
   {
     std::lock_guard lock(store_.mutex().background());
-    for (const TreeDrop& drop : drops) versions.push_back(drop.dropped->version);
+    // The tree itself may stay for a while, with rows that wait to be flushed.
+    const auto empty = std::make_shared<const Version>();
+    for (const TreeDrop& drop : drops) {
+      versions.push_back(std::exchange(drop.dropped->version, empty));
+    }
     store_.ForgetDrops(drops);
   }
   for (const TreeDrop& drop : drops) drop.dropped->drop_persisted = true;
