@@ -3,6 +3,7 @@
 #include <spdlog/logger.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace varve::engine {
 namespace {
@@ -135,9 +136,12 @@ Task<Result<void>> Collector::Run(const Job& job) {
 }
 
 Task<Result<void>> Collector::Copy(ValueCollector& collector) {
+  uint64_t charged = 0;
   for (bool done = false; !done;) {
     CO_TRY_ASSIGN(done, collector.Step(kStepBytes));
-    co_await Yield{*context_.env().workers};
+    const uint64_t bytes = collector.bytes_read() + collector.file_bytes();
+    const uint64_t new_bytes = bytes - std::exchange(charged, bytes);
+    co_await context_.WaitOnWorkers(context_.pace().Charge(new_bytes));
     if (context_.stopping()) co_return context_.Stopped();
   }
   co_return context_.env().files->SyncDirectory(context_.options().directory);

@@ -35,8 +35,7 @@ uint64_t TotalBytes(const Version::Tables& tables) {
 Compactor::Compactor(MaintenanceContext& context, Work values_died)
     : context_(context),
       values_died_(std::move(values_died)),
-      slots_(std::max<size_t>(context.options().background_threads, 1)),
-      pace_(context.env().clock, context.options().background_io_limit) {}
+      slots_(std::max<size_t>(context.options().background_threads, 1)) {}
 
 void Compactor::Start() {
   UpdateDebt();
@@ -215,17 +214,6 @@ Task<Result<void>> Compactor::Rewrite(const Job& job) {
   co_return Result<void>();
 }
 
-// Gives way to others, for so long at least, on the threads that merge.
-Task<bool> Compactor::Wait(uint64_t us) {
-  constexpr uint64_t kStepUs = 20'000;  // Stop() is heeded within this time
-  uint64_t waited = 0;
-  do {
-    co_await Yield{*context_.env().workers, std::min(us - waited, kStepUs)};
-    waited += kStepUs;
-  } while (waited < us && !context_.stopping());
-  co_return true;
-}
-
 // Every input row is accounted for: written, hidden by a newer one of its key, or a tombstone that
 // hides nothing any more.
 Task<Result<void>> Compactor::Merge(const Job& job, RangeWriter& writer,
@@ -244,7 +232,7 @@ Task<Result<void>> Compactor::Merge(const Job& job, RangeWriter& writer,
   const auto charge = [&] {
     uint64_t bytes = writer.file_bytes();
     for (const TableCursor* cursor : cursors) bytes += cursor->bytes_read();
-    return pace_.Charge(bytes - std::exchange(bytes_charged, bytes));
+    return context_.pace().Charge(bytes - std::exchange(bytes_charged, bytes));
   };
   MergeCursor merged(std::move(sources));
   uint64_t dropped = 0;
@@ -261,13 +249,13 @@ Task<Result<void>> Compactor::Merge(const Job& job, RangeWriter& writer,
       CO_TRY(writer.Add(row));
     }
     if (++steps % kMergeStepRows != 0) continue;
-    co_await Wait(charge());
+    co_await context_.WaitOnWorkers(charge());
     if (context_.stopping()) co_return context_.Stopped();
   }
   CO_TRY(merged.status());
   dead = merged.TakeHiddenReferences();
   CO_TRY(writer.Finish());
-  co_await Wait(charge());
+  co_await context_.WaitOnWorkers(charge());
   const uint64_t rows = TotalRows(job.upper) + TotalRows(job.lower);
   const uint64_t accounted = writer.row_count() + dropped + merged.hidden_rows();
   if (accounted != rows) {

@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "engine/compaction_picker.h"
-#include "engine/io_pace.h"
 #include "engine/maintenance_context.h"
 
 namespace varve::engine {
@@ -53,7 +52,6 @@ class Compactor {
   Task<bool> RunJobs();
   Task<Result<void>> Run(const Job& job);
   Task<Result<void>> Rewrite(const Job& job);
-  Task<bool> Wait(uint64_t us);
   Task<Result<void>> Merge(const Job& job, RangeWriter& writer, std::vector<ValueReference>& dead);
   Result<void> Move(const Job& job);
   Result<void> Install(const Job& job, VersionEdit::Tree changed,
@@ -64,7 +62,6 @@ class Compactor {
   MaintenanceContext& context_;
   const Work values_died_;
   std::vector<Task<bool>> slots_;  // one for each thread
-  IoPace pace_;
   std::vector<std::pair<TreeId, Compaction>> running_;
   std::set<TreeId> whole_;  // trees that are to have all in the last level
   bool tidies_up_ = false;

@@ -8,7 +8,11 @@ namespace varve::engine {
 
 MaintenanceContext::MaintenanceContext(const Env& env, const Options& options, Store& store,
                                        std::unique_ptr<Manifest> manifest)
-    : env_(env), options_(options), store_(store), manifest_(std::move(manifest)) {}
+    : env_(env),
+      options_(options),
+      store_(store),
+      manifest_(std::move(manifest)),
+      pace_(env.clock, options.background_io_limit) {}
 
 void MaintenanceContext::Post(Work work) {
   ++pending_;
@@ -23,6 +27,16 @@ Task<bool> MaintenanceContext::Pause(uint64_t us) {
   for (uint64_t waited = 0; waited < us && !stopping_; waited += kStepUs) {
     co_await Yield{*env_.background, std::min(us - waited, kStepUs)};
   }
+  co_return true;
+}
+
+Task<bool> MaintenanceContext::WaitOnWorkers(uint64_t us) {
+  constexpr uint64_t kStepUs = 20'000;  // Stop() is heeded within this time
+  uint64_t waited = 0;
+  do {
+    co_await Yield{*env_.workers, std::min(us - waited, kStepUs)};
+    waited += kStepUs;
+  } while (waited < us && !stopping_);
   co_return true;
 }
 

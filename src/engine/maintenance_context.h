@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/env.h"
+#include "engine/io_pace.h"
 #include "engine/manifest.h"
 #include "engine/options.h"
 #include "engine/range_writer.h"
@@ -50,6 +51,9 @@ class MaintenanceContext {
   tl::unexpected<Error> Stopped() const;
   // Ends early when the engine closes.
   Task<bool> Pause(uint64_t us);
+  // Gives way to others, for so long at least, on env().workers; ends early likewise.
+  Task<bool> WaitOnWorkers(uint64_t us);
+  IoPace& pace() { return pace_; }  // any thread
 
   // Makes the edit durable, the next number with it. When that fails for good, writes are refused.
   Result<void> AppendEdit(VersionEdit edit);
@@ -72,6 +76,7 @@ class MaintenanceContext {
   const Options options_;
   Store& store_;
   const std::unique_ptr<Manifest> manifest_;
+  IoPace pace_;
   std::atomic<bool> stopping_{false};
   std::atomic<size_t> pending_{0};
   bool manifest_failed_ = false;
