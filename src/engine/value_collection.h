@@ -10,7 +10,7 @@ namespace varve::engine {
 // When dead records are collected, and how much at once. Constant.
 struct CollectionLimits {
   // Bytes of value files, that of a collection under way included, per byte of what surely lives.
-  double space_max = 1.27;
+  double space_max = 1.25;
   // Dead bytes per live ones that are never worth the work; with more, it is done when nothing else
   // is to be done.
   double dead_share_min = 0.10;
