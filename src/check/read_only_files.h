@@ -28,6 +28,7 @@ class ReadOnlyFiles : public engine::FileSystem {
   }
   engine::Result<void> Rename(const std::string&, const std::string&) override { return {}; }
   engine::Result<void> Remove(const std::string&) override { return {}; }
+  engine::Result<void> Truncate(const std::string&, uint64_t) override { return {}; }
   engine::Result<bool> Exists(const std::string& path) override { return base_.Exists(path); }
   engine::Result<uint64_t> FileSize(const std::string& path) override {
     return base_.FileSize(path);
@@ -41,8 +42,8 @@ class ReadOnlyFiles : public engine::FileSystem {
   engine::Result<std::unique_ptr<engine::DirectoryLock>> Lock(const std::string& path) override {
     return base_.Lock(path);
   }
-  engine::Result<uint64_t> FreeBytes(const std::string& directory) override {
-    return base_.FreeBytes(directory);
+  engine::Result<engine::DiskSpace> Space(const std::string& directory) override {
+    return base_.Space(directory);
   }
 
  private:

@@ -56,6 +56,12 @@ class DirectoryLock {
   virtual ~DirectoryLock() = default;
 };
 
+// Of the file system that a directory is on, as far as it can be used by us; quotas do not show.
+struct DiskSpace {
+  uint64_t free_bytes = 0;
+  uint64_t total_bytes = 0;
+};
+
 class FileSystem {
  public:
   virtual ~FileSystem() = default;
@@ -67,6 +73,8 @@ class FileSystem {
   virtual Result<std::string> ReadWhole(const std::string& path) = 0;
   virtual Result<void> Rename(const std::string& from, const std::string& to) = 0;  // replaces `to`
   virtual Result<void> Remove(const std::string& path) = 0;
+  // Cuts the file to `size`, which is not above its size; needs no open file.
+  virtual Result<void> Truncate(const std::string& path, uint64_t size) = 0;
   virtual Result<bool> Exists(const std::string& path) = 0;
   virtual Result<uint64_t> FileSize(const std::string& path) = 0;
   virtual Result<std::vector<std::string>> List(const std::string& directory) = 0;  // names only
@@ -74,7 +82,7 @@ class FileSystem {
   // Makes creations, renames and removals in `directory` durable.
   virtual Result<void> SyncDirectory(const std::string& directory) = 0;
   virtual Result<std::unique_ptr<DirectoryLock>> Lock(const std::string& path) = 0;
-  virtual Result<uint64_t> FreeBytes(const std::string& directory) = 0;
+  virtual Result<DiskSpace> Space(const std::string& directory) = 0;
 };
 
 class Clock {

@@ -17,17 +17,6 @@
 
 namespace varve::engine {
 
-namespace {
-
-// Calls `call` again for as long as a signal interrupts it.
-template <typename Call>
-auto Uninterrupted(Call call) {
-  for (;;) {
-    const auto result = call();
-    if (result >= 0 || errno != EINTR) return result;
-  }
-}
-
 class FileDescriptor {
  public:
   explicit FileDescriptor(int number) : number_(number) {}
@@ -43,6 +32,17 @@ class FileDescriptor {
  private:
   int number_;
 };
+
+namespace {
+
+// Calls `call` again for as long as a signal interrupts it.
+template <typename Call>
+auto Uninterrupted(Call call) {
+  for (;;) {
+    const auto result = call();
+    if (result >= 0 || errno != EINTR) return result;
+  }
+}
 
 Result<FileDescriptor> Open(const std::string& path, int flags) {
   const int number = Uninterrupted([&] { return ::open(path.c_str(), flags | O_CLOEXEC, 0644); });
@@ -208,6 +208,13 @@ Result<bool> IsDirectory(const std::string& path) {
   return FailSystem(errno, "stat " + path);
 }
 
+bool IsAt(const FileDescriptor& fd, const std::string& path) {
+  struct stat open_one;
+  struct stat named;
+  return ::fstat(fd.get(), &open_one) == 0 && ::stat(path.c_str(), &named) == 0 &&
+         open_one.st_dev == named.st_dev && open_one.st_ino == named.st_ino;
+}
+
 Result<std::unique_ptr<WritableFile>> OpenWritable(const std::string& path, int flags) {
   TRY_ASSIGN(FileDescriptor fd, Open(path, flags));
   return std::unique_ptr<WritableFile>(std::make_unique<PosixWritableFile>(std::move(fd), path));
@@ -257,6 +264,13 @@ Result<void> PosixFileSystem::Remove(const std::string& path) {
   return FailSystem(errno, "unlink " + path);
 }
 
+Result<void> PosixFileSystem::Truncate(const std::string& path, uint64_t size) {
+  const int result =
+      Uninterrupted([&] { return ::truncate(path.c_str(), static_cast<off_t>(size)); });
+  if (result == 0) return {};
+  return FailSystem(errno, fmt::format("truncate {} to {}", path, size));
+}
+
 Result<bool> PosixFileSystem::Exists(const std::string& path) {
   struct stat status;
   if (::stat(path.c_str(), &status) == 0) return true;
@@ -300,9 +314,21 @@ Result<void> PosixFileSystem::CreateDirectories(const std::string& directory) {
   return SyncDirectory(parent);
 }
 
+// An open one is used again if its path still leads there.
+Result<std::shared_ptr<const FileDescriptor>> PosixFileSystem::OpenDirectory(
+    const std::string& directory) {
+  const std::lock_guard lock(directories_mutex_);
+  std::shared_ptr<const FileDescriptor>& known = directories_[directory];
+  if (known != nullptr && IsAt(*known, directory)) return known;
+  known = nullptr;
+  TRY_ASSIGN(FileDescriptor opened, Open(directory, O_RDONLY | O_DIRECTORY));
+  known = std::make_shared<const FileDescriptor>(std::move(opened));
+  return known;
+}
+
 Result<void> PosixFileSystem::SyncDirectory(const std::string& directory) {
-  TRY_ASSIGN(const FileDescriptor fd, Open(directory, O_RDONLY | O_DIRECTORY));
-  if (Uninterrupted([&] { return ::fsync(fd.get()); }) == 0) return {};
+  TRY_ASSIGN(const auto fd, OpenDirectory(directory));
+  if (Uninterrupted([&] { return ::fsync(fd->get()); }) == 0) return {};
   return FailSystem(errno, "fsync " + directory);
 }
 
@@ -314,19 +340,23 @@ Result<std::unique_ptr<DirectoryLock>> PosixFileSystem::Lock(const std::string& 
     return Fail(Errc::kInvalidArgument, "the directory {} is in use by process {} (lock file {})",
                 ParentOf(path), holder && !holder->empty() ? *holder : "?", path);
   }
+  // Over what was there, so that a full disk has room for it; if it has none, only a message
+  // suffers.
   const std::string holder = fmt::format("{}", ::getpid());
-  if (::ftruncate(fd.get(), 0) != 0) return FailSystem(errno, "ftruncate " + path);
   const std::string_view piece = holder;
-  TRY(WritePieces(fd.get(), path, 0, {&piece, 1}));
+  if (WritePieces(fd.get(), path, 0, {&piece, 1})) {
+    [[maybe_unused]] const int cut = ::ftruncate(fd.get(), static_cast<off_t>(holder.size()));
+  }
   return std::unique_ptr<DirectoryLock>(std::make_unique<PosixDirectoryLock>(std::move(fd)));
 }
 
-Result<uint64_t> PosixFileSystem::FreeBytes(const std::string& directory) {
+Result<DiskSpace> PosixFileSystem::Space(const std::string& directory) {
   struct statvfs status;
   if (Uninterrupted([&] { return ::statvfs(directory.c_str(), &status); }) != 0) {
     return FailSystem(errno, "statvfs " + directory);
   }
-  return uint64_t{status.f_bavail} * status.f_frsize;
+  return DiskSpace{uint64_t{status.f_bavail} * status.f_frsize,
+                   uint64_t{status.f_blocks} * status.f_frsize};
 }
 
 }  // namespace varve::engine

@@ -143,7 +143,7 @@ TEST_CASE("manifest: cut at any length it opens with an earlier state or is refu
   for (uint64_t cut = 0; cut < std::min(size, history.ends.back() + 40); ++cut) {
     CAPTURE(cut);
     SimulatedEnv machine(1, history.disk->KillClone());
-    machine.disk().Truncate(history.path, cut);
+    machine.disk().CutOff(history.path, cut);
     const auto manifest = OpenManifest(machine);
     if (cut < history.ends[0]) {
       REQUIRE(!manifest);

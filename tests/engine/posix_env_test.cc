@@ -114,7 +114,7 @@ TEST_CASE("PosixFileSystem: names", "[engine][env]") {
   REQUIRE(files.Create(directory / "file"));
   CHECK_FALSE(files.CreateDirectories(directory / "file/x"));
   CHECK_FALSE(files.CreateDirectories(directory / "file"));
-  CHECK(*files.FreeBytes(directory.path()) > 0);
+  CHECK(files.Space(directory.path())->free_bytes > 0);
 }
 
 TEST_CASE("PosixFileSystem: a directory has one holder, of this process or another",

@@ -114,7 +114,7 @@ TEST_CASE("MemFileSystem: capacity, locks, damage", "[engine][support]") {
   auto file = *files.Create("a");
   CHECK(file->Allocate(101).error().code == Errc::kNoSpace);
   REQUIRE(file->Allocate(90));
-  CHECK(*files.FreeBytes(".") == 10);
+  CHECK(files.Space(".")->free_bytes == 10);
   WriteAt(*file, 0, "inside");
   std::string_view eleven = "12345678901";
   CHECK(file->WriteAt(90, {&eleven, 1}).error().system_error == ENOSPC);
@@ -127,7 +127,7 @@ TEST_CASE("MemFileSystem: capacity, locks, damage", "[engine][support]") {
   REQUIRE(files.SyncDirectory("."));
   files.Corrupt("a", 2);
   CHECK(files.ReadWhole("a")->substr(0, 6) != "inside");
-  files.Truncate("a", 1);
+  files.CutOff("a", 1);
   CHECK(*files.CrashClone(0)->FileSize("a") == 1);
 }
 

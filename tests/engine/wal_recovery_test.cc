@@ -68,7 +68,7 @@ TEST_CASE("WAL recovery: a file cut at any length leaves the records before it",
     for (uint64_t cut = kWalHeaderBytes; cut <= 512; ++cut) {
       CAPTURE(number, cut);
       SimulatedEnv machine(0, log->KillClone());
-      machine.disk().Truncate(WalPath("db", number), cut);
+      machine.disk().CutOff(WalPath("db", number), cut);
       const uint64_t whole = cut < kWalDataOffset ? 0 : (cut - kWalDataOffset) / kRecordBytes;
       const uint64_t of_this = std::min(whole, number == last ? in_last : kPerSegment);
       const uint64_t count =

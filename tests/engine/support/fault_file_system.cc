@@ -129,6 +129,11 @@ Result<void> FaultFileSystem::Remove(const std::string& path) {
   return base_->Remove(path);
 }
 
+Result<void> FaultFileSystem::Truncate(const std::string& path, uint64_t size) {
+  TRY(Check(FileCall::kTruncate, path));
+  return base_->Truncate(path, size);
+}
+
 Result<bool> FaultFileSystem::Exists(const std::string& path) {
   TRY(Check(FileCall::kExists, path));
   return base_->Exists(path);
@@ -159,9 +164,9 @@ Result<std::unique_ptr<DirectoryLock>> FaultFileSystem::Lock(const std::string& 
   return base_->Lock(path);
 }
 
-Result<uint64_t> FaultFileSystem::FreeBytes(const std::string& directory) {
-  TRY(Check(FileCall::kFreeBytes, directory));
-  return base_->FreeBytes(directory);
+Result<DiskSpace> FaultFileSystem::Space(const std::string& directory) {
+  TRY(Check(FileCall::kSpace, directory));
+  return base_->Space(directory);
 }
 
 }  // namespace varve::engine::testing

@@ -24,13 +24,14 @@ enum class FileCall {
   kSync,
   kRename,
   kRemove,
+  kTruncate,
   kExists,
   kFileSize,
   kList,
   kCreateDirectories,
   kSyncDirectory,
   kLock,
-  kFreeBytes,
+  kSpace,
 };
 
 // Which calls fail. A run that fails call 1, 2, 3... until none failed has tried them all:
@@ -84,13 +85,14 @@ class FaultFileSystem : public FileSystem {
   Result<std::string> ReadWhole(const std::string& path) override;
   Result<void> Rename(const std::string& from, const std::string& to) override;
   Result<void> Remove(const std::string& path) override;
+  Result<void> Truncate(const std::string& path, uint64_t size) override;
   Result<bool> Exists(const std::string& path) override;
   Result<uint64_t> FileSize(const std::string& path) override;
   Result<std::vector<std::string>> List(const std::string& directory) override;
   Result<void> CreateDirectories(const std::string& directory) override;
   Result<void> SyncDirectory(const std::string& directory) override;
   Result<std::unique_ptr<DirectoryLock>> Lock(const std::string& path) override;
-  Result<uint64_t> FreeBytes(const std::string& directory) override;
+  Result<DiskSpace> Space(const std::string& directory) override;
 
  private:
   Result<void> Check(FileCall call, const std::string& path);

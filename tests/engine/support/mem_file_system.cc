@@ -210,7 +210,7 @@ void MemFileSystem::Corrupt(const std::string& path, uint64_t offset) {
   if (offset < inode.durable.size()) inode.durable[offset] = inode.bytes[offset];
 }
 
-void MemFileSystem::Truncate(const std::string& path, uint64_t size) {
+void MemFileSystem::CutOff(const std::string& path, uint64_t size) {
   const std::lock_guard lock(*mutex_);
   Inode& inode = *names_.at(path);
   inode.Resize(size);
@@ -330,6 +330,13 @@ Result<void> MemFileSystem::Remove(const std::string& path) {
   return {};
 }
 
+Result<void> MemFileSystem::Truncate(const std::string& path, uint64_t size) {
+  const std::lock_guard lock(*mutex_);
+  TRY_ASSIGN(const InodePtr inode, Find(path, "truncate"));
+  inode->Resize(size);
+  return {};
+}
+
 Result<bool> MemFileSystem::Exists(const std::string& path) {
   const std::lock_guard lock(*mutex_);
   return names_.contains(path) || directories_.contains(path);
@@ -387,10 +394,10 @@ Result<std::unique_ptr<DirectoryLock>> MemFileSystem::Lock(const std::string& pa
   return std::unique_ptr<DirectoryLock>(std::make_unique<LockHandle>(mutex_, locks_, path));
 }
 
-Result<uint64_t> MemFileSystem::FreeBytes(const std::string&) {
+Result<DiskSpace> MemFileSystem::Space(const std::string&) {
   const std::lock_guard lock(*mutex_);
   const uint64_t used = UsedBytes();
-  return used >= capacity_bytes_ ? uint64_t{0} : capacity_bytes_ - used;
+  return DiskSpace{capacity_bytes_ - std::min(used, capacity_bytes_), capacity_bytes_};
 }
 
 }  // namespace varve::engine::testing

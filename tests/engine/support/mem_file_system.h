@@ -38,7 +38,7 @@ class MemFileSystem : public FileSystem {
 
   // For tests of damage, the bytes at once durable. The file must exist, and hold the offset.
   void Corrupt(const std::string& path, uint64_t offset);  // flips one bit
-  void Truncate(const std::string& path, uint64_t size);
+  void CutOff(const std::string& path, uint64_t size);
   // Creates or replaces; durable with its name.
   void Write(const std::string& path, std::string bytes);
 
@@ -55,13 +55,14 @@ class MemFileSystem : public FileSystem {
   Result<std::string> ReadWhole(const std::string& path) override;
   Result<void> Rename(const std::string& from, const std::string& to) override;
   Result<void> Remove(const std::string& path) override;
+  Result<void> Truncate(const std::string& path, uint64_t size) override;
   Result<bool> Exists(const std::string& path) override;
   Result<uint64_t> FileSize(const std::string& path) override;
   Result<std::vector<std::string>> List(const std::string& directory) override;
   Result<void> CreateDirectories(const std::string& directory) override;
   Result<void> SyncDirectory(const std::string& directory) override;
   Result<std::unique_ptr<DirectoryLock>> Lock(const std::string& path) override;
-  Result<uint64_t> FreeBytes(const std::string& directory) override;
+  Result<DiskSpace> Space(const std::string& directory) override;
 
  private:
   struct Inode;
