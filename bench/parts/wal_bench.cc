@@ -38,7 +38,7 @@ void WaitForNextSegment(engine::Wal& wal) {
   std::condition_variable wake;
   while (!wal.NextFits(kRecordBytes)) {
     bool done = false;
-    wal.PrepareNext(kRecordBytes, [&] {
+    wal.PrepareNext(kRecordBytes, false, [&] {
       const std::lock_guard lock(mutex);
       done = true;
       wake.notify_one();
@@ -57,7 +57,9 @@ void BM_WalAppendAndWrite(benchmark::State& state) {
   options.logger = std::make_shared<spdlog::logger>(
       "wal_bench", std::make_shared<spdlog::sinks::null_sink_mt>());
   options.sync_mode = engine::SyncMode::kNever;
-  auto opened = engine::Wal::Open(env.env(), options, kSegmentBytes, 1, 0, {});
+  auto opened =
+      engine::Wal::Open(env.env(), options, kSegmentBytes, 1, 0, {},
+                        std::make_shared<engine::SpaceReserve>(env.env(), options, kSegmentBytes));
   if (!opened.has_value()) return state.SkipWithError(opened.error().context.c_str());
   engine::Wal& wal = **opened;
   const std::string payload(kRecordBytes, 'r');

@@ -104,8 +104,13 @@ void Compactor::UpdateDebt() {
     debt.bytes += tree.plan.debt_bytes();
   }
   debt.running = running_.size();
-  std::lock_guard lock(context_.store().mutex().background());
-  context_.store().SetCompactionDebt(debt);
+  uint64_t table_bytes = 0;
+  {
+    std::lock_guard lock(context_.store().mutex().background());
+    context_.store().SetCompactionDebt(debt);
+    table_bytes = context_.store().table_bytes();
+  }
+  context_.reserve().SetTableBytes(table_bytes);
 }
 
 std::optional<Compactor::Job> Compactor::PickNext() {
@@ -126,7 +131,8 @@ std::optional<Compactor::Job> Compactor::PickNext() {
 Task<bool> Compactor::RunJobs() {
   context_.BeginWork();
   RetryPause retry;
-  while (!context_.ended()) {
+  SpaceReserve::Lease lease(context_.reserve(), SpaceReserve::Use::kCompaction);
+  while (!context_.ended() && !context_.flush_needs_room()) {
     const std::optional<Job> job = PickNext();
     if (!job) break;
     running_.emplace_back(job->tree->id, job->step);
@@ -135,9 +141,16 @@ Task<bool> Compactor::RunJobs() {
     std::erase(running_, std::pair(job->tree->id, job->step));
     UpdateDebt();
     if (done) {
+      lease.Return();
       context_.ReportSuccess();
       retry.Reset();
+    } else if (context_.flush_needs_room()) {
+      break;  // which starts this again
+    } else if (done.error().code == Errc::kNoSpace &&
+               lease.Extend(context_.reserve().bytes_wanted())) {
+      context_.log().info("compaction: the reserve gives the room that the disk lacks");
     } else if (!context_.ended()) {
+      lease.Return();
       context_.ReportFailure("compaction", done.error());
       co_await context_.Pause(retry.Next());
     }
@@ -251,6 +264,9 @@ Task<Result<void>> Compactor::Merge(const Job& job, RangeWriter& writer,
     if (++steps % kMergeStepRows != 0) continue;
     co_await context_.WaitOnWorkers(charge());
     if (context_.stopping()) co_return context_.Stopped();
+    if (context_.flush_needs_room()) {
+      co_return Fail(Errc::kNoSpace, "compaction: a flush needs the room");
+    }
   }
   CO_TRY(merged.status());
   dead = merged.TakeHiddenReferences();

@@ -28,6 +28,7 @@ class Compactor {
   void SetTidiesUp(bool tidies_up) { tidies_up_ = tidies_up; }
   // Everything that tables have now to the last level, then Start().
   void CompactWhole();
+  bool is_merging() const { return !running_.empty(); }
   // Something is being merged, or would be if there were few writes.
   bool has_idle_work() const;
 

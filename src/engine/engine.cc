@@ -72,6 +72,7 @@ Guard::~Guard() {
 }
 
 void Guard::Begin() { core_.store().BeginRun(state_); }
+void Guard::UseReserve() { state_.may_use_reserve = true; }
 Lookup Guard::Get(int db, std::string_view key) { return core_.store().Get(state_, db, key); }
 Presence Guard::Contains(int db, std::string_view key) {
   return core_.store().Contains(state_, db, key);

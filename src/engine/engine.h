@@ -113,7 +113,9 @@ struct Stats {
   uint64_t value_files = 0, value_file_bytes = 0, value_live_bytes = 0;
   // since the start
   uint64_t recovered_records = 0, recovered_bytes = 0, recovery_us = 0;
-  std::string write_error;       // empty: writes are accepted
+  std::string write_error;  // empty: writes are accepted
+  uint64_t disk_free_bytes = 0, disk_reserve_bytes = 0, disk_reserve_bytes_wanted = 0;
+  std::string wal_preparation_error;  // why there is no next WAL segment, empty when there is one
   std::string background_error;  // of the last failed flush or compaction, empty when it passed
 };
 
@@ -177,6 +179,10 @@ class Guard {
 
   // Starts a command (or its next run): the write set is empty.
   void Begin();
+
+  // Behind Begin(): this command frees space (DEL and the like), so on a full disk, where others
+  // are refused, it may use what is kept for that.
+  void UseReserve();
 
   Lookup Get(int db, std::string_view key);
   Presence Contains(int db, std::string_view key);

@@ -10,10 +10,30 @@ namespace {
 
 constexpr uint64_t kSegmentBytesMin = 64 * 1024;
 
+// Of the disk, one write buffer takes this part at most: with log and reserve a seventh, then.
+constexpr uint64_t kDiskShare = 64;
+constexpr uint64_t kWriteBufferBytesMin = 256 * 1024;
+
+// What the reserve gives at once to a start on a full disk.
+constexpr uint64_t kStartStepBytes = 64 << 10;
+
 // A segment holds the records of one memtable: what a record and a memtable add to a row is about
 // the same, so a quarter more than the memtable is enough unless keys are overwritten much.
 uint64_t SegmentBytes(const Options& options) {
   return std::max(options.write_buffer_bytes + options.write_buffer_bytes / 4, kSegmentBytesMin);
+}
+
+// A small disk is not to be taken up by buffers: segments and the reserve follow this size.
+Options FitToDisk(const Env& env, Options options) {
+  const Result<DiskSpace> space = env.files->Space(options.directory);
+  if (!space) return options;
+  const uint64_t bytes_max = std::max(space->total_bytes / kDiskShare, kWriteBufferBytesMin);
+  if (options.write_buffer_bytes > bytes_max) {
+    options.logger->warn("write-buffer-size is {} instead of {}, since the disk is small",
+                         bytes_max, options.write_buffer_bytes);
+    options.write_buffer_bytes = bytes_max;
+  }
+  return options;
 }
 
 bool IsTableFile(const std::string& name) {
@@ -23,10 +43,15 @@ bool IsTableFile(const std::string& name) {
 }  // namespace
 
 EngineCore::EngineCore(const Env& env, Options options)
-    : env_(env), options_(std::move(options)), sync_mode_(options_.sync_mode) {}
+    : env_(env),
+      options_(std::move(options)),
+      sync_mode_(options_.sync_mode),
+      reserve_(std::make_shared<SpaceReserve>(env_, options_, SegmentBytes(options_))) {}
 
 EngineCore::~EngineCore() {
+  reserve_->SetHook(nullptr);  // the log's executor may still be at it
   if (!closed_ && maintenance_ != nullptr) (void)Close().has_value();
+  if (store_ != nullptr && maintenance_ == nullptr) WaitForLoads();  // a start that failed
   maintenance_.reset();
   store_.reset();
   // Its tables are let go of on the background executor (ReleasedOn), and a next engine in this
@@ -35,19 +60,20 @@ EngineCore::~EngineCore() {
 }
 
 Result<std::unique_ptr<EngineCore>> EngineCore::Open(const Env& env, Options options) {
-  std::unique_ptr<EngineCore> core(new EngineCore(env, std::move(options)));
-  const std::string& directory = core->options_.directory;
-  TRY(env.files->CreateDirectories(directory));
-  TRY_ASSIGN(core->lock_, env.files->Lock(directory + "/LOCK"));
+  TRY(env.files->CreateDirectories(options.directory));
+  std::unique_ptr<EngineCore> core(new EngineCore(env, FitToDisk(env, std::move(options))));
+  TRY_ASSIGN(core->lock_, env.files->Lock(core->options_.directory + "/LOCK"));
   TRY(core->Recover());
   return core;
 }
 
 Result<void> EngineCore::Recover() {
   const uint64_t began_us = env_.clock->MonotonicUs();
-  TRY_ASSIGN(std::unique_ptr<Manifest> manifest, Manifest::Open(env_, options_.directory));
+  reserve_->Open();
+  TRY_ASSIGN(std::unique_ptr<Manifest> manifest, OpenManifest());
   const ManifestState& state = manifest->state();
-  store_ = std::make_unique<Store>(env_, options_, PositionSecret(state.position_secret));
+  store_ =
+      std::make_unique<Store>(env_, options_, PositionSecret(state.position_secret), *reserve_);
   store_->next_number() = state.next_number;
   TRY(RemoveOrphans(state));
   TRY(OpenTrees(state));
@@ -59,9 +85,15 @@ Result<void> EngineCore::Recover() {
                                               }));
   if (!recovery.cut.empty()) options_.logger->warn("recovery: {}", recovery.cut);
   TRY_ASSIGN(wal_, Wal::Open(env_, options_, SegmentBytes(options_), recovery.next_number,
-                             recovery.end, std::move(recovery.spare)));
+                             recovery.end, std::move(recovery.spare), reserve_));
   wal_->SetSyncMode(options_.sync_mode);
-  maintenance_ = std::make_unique<Maintenance>(env_, options_, *store_, *wal_, std::move(manifest));
+  TRY(ForgetEmptyLog(recovery, *manifest));
+  maintenance_ =
+      std::make_unique<Maintenance>(env_, options_, *store_, *wal_, *reserve_, std::move(manifest));
+  reserve_->SetHook([this] {
+    maintenance_->ScheduleRelief();
+    wal_->PrepareNext(0, false, nullptr);  // which fills the reserve first, until it is whole
+  });
   {
     std::lock_guard lock(store_->mutex());
     store_->SetHooks(
@@ -73,12 +105,37 @@ Result<void> EngineCore::Recover() {
   maintenance_->ScheduleFlush();
   maintenance_->ScheduleCompaction();
   maintenance_->ScheduleTidying();
+  maintenance_->ScheduleRelief();  // the reserve may have got short before it had the hook
 
   recovered_records_ = recovery.records;
   recovered_bytes_ = recovery.bytes;
   recovery_us_ = env_.clock->MonotonicUs() - began_us;
   options_.logger->info("recovery: {} WAL records, {} bytes from {} segments, {} ms",
                         recovery.records, recovery.bytes, recovery.segments, recovery_us_ / 1000);
+  return {};
+}
+
+// At each start the manifest is written anew, which needs some room.
+Result<std::unique_ptr<Manifest>> EngineCore::OpenManifest() {
+  auto manifest = Manifest::Open(env_, options_.directory);
+  SpaceReserve::Lease lease(*reserve_, SpaceReserve::Use::kStart);
+  while (!manifest && manifest.error().code == Errc::kNoSpace && lease.Extend(kStartStepBytes)) {
+    manifest = Manifest::Open(env_, options_.directory);
+  }
+  return manifest;
+}
+
+// Segments without a record would otherwise stay until the next flush, one more at each start.
+Result<void> EngineCore::ForgetEmptyLog(const WalRecovery& recovery, Manifest& manifest) {
+  if (recovery.records > 0 || recovery.segments == 0) return {};
+  VersionEdit edit;
+  edit.wal_oldest = wal_->segment_number();
+  const Result<void> appended = manifest.Append(edit);
+  if (appended) {
+    wal_->Release(*edit.wal_oldest);
+  } else if (!manifest.takes_edits()) {
+    return appended;
+  }
   return {};
 }
 
@@ -152,14 +209,18 @@ Result<void> EngineCore::Close() {
   }
   RunAll(resumed);
   WaitUntil([&] { return maintenance_->idle(); });
-  WaitUntil([&] {
-    std::lock_guard lock(store_->mutex());
-    return store_->loads_in_flight() == 0;
-  });
+  WaitForLoads();
   Result<void> closed = wal_->Close();
   WaitUntil([&] { return maintenance_->idle(); });
   DrainBackground();  // the last step of the strand may still be on its way out
   return closed;
+}
+
+void EngineCore::WaitForLoads() {
+  WaitUntil([&] {
+    std::lock_guard lock(store_->mutex());
+    return store_->loads_in_flight() == 0;
+  });
 }
 
 void EngineCore::DrainBackground() {
@@ -187,7 +248,16 @@ Stats EngineCore::CollectStats() {
   stats.recovered_records = recovered_records_;
   stats.recovered_bytes = recovered_bytes_;
   stats.recovery_us = recovery_us_;
+  if (reserve_->is_short()) stats.write_error = reserve_->shortage().context;
   if (Result<void> log = wal_->write_error(); !log) stats.write_error = log.error().context;
+  if (Result<void> next = wal_->preparation_error(false); !next) {
+    stats.wal_preparation_error = next.error().context;
+  }
+  if (const Result<DiskSpace> space = env_.files->Space(options_.directory)) {
+    stats.disk_free_bytes = space->free_bytes;
+  }
+  stats.disk_reserve_bytes = reserve_->bytes();
+  stats.disk_reserve_bytes_wanted = reserve_->bytes_wanted();
   return stats;
 }
 

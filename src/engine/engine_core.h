@@ -7,6 +7,7 @@
 #include "engine/error.h"
 #include "engine/maintenance.h"
 #include "engine/options.h"
+#include "engine/space_reserve.h"
 #include "engine/store.h"
 #include "engine/wal.h"
 
@@ -32,8 +33,11 @@ class EngineCore {
   EngineCore(const Env& env, Options options);
 
   Result<void> Recover();
+  Result<std::unique_ptr<Manifest>> OpenManifest();
+  Result<void> ForgetEmptyLog(const WalRecovery& recovery, Manifest& manifest);
   Result<void> RemoveOrphans(const ManifestState& state);
   Result<void> OpenTrees(const ManifestState& state);
+  void WaitForLoads();
   // Blocks until all that was posted to the background so far has run.
   void DrainBackground();
   // Blocks until `done` answers true, while the executors work.
@@ -46,6 +50,7 @@ class EngineCore {
   const Options options_;
   std::atomic<SyncMode> sync_mode_;
   std::unique_ptr<DirectoryLock> lock_;  // the last to go
+  const std::shared_ptr<SpaceReserve> reserve_;
   std::unique_ptr<Store> store_;
   std::unique_ptr<Wal> wal_;
   std::unique_ptr<Maintenance> maintenance_;

@@ -17,18 +17,32 @@ constexpr size_t kTrimSteps = 32;
 
 constexpr uint64_t kSettlingPollUs = 500;
 constexpr size_t kKeySetReadBytes = 256 * 1024;
+constexpr uint64_t kRoomPauseUs = 1'000;  // for merges that give way
+constexpr uint64_t kReliefPauseUs = 500'000;
+constexpr uint64_t kDropPauseUs = 1'000'000;
 
 // Nobody writes when less than this part of a write buffer came in so long.
 constexpr uint64_t kIdleUs = 5'000'000;
 constexpr uint64_t kIdleBytesPart = 64;
 constexpr uint64_t kWholeCompactionPollUs = 20'000;
 
-// Into how many dyadic parts the flush of so many bytes is cut: as many as L1 has ranges, unless
-// they would be tiny.
-int FlushRangeBits(uint64_t bytes, const CompactionLimits& limits) {
+// Into how many dyadic parts the flush of so many bytes is cut: as many as L0 has ranges, unless
+// they would be tiny. But tables that cover all positions make the step that takes them out of L0
+// one over the whole tree, which a disk that is nearly full has no room for.
+int FlushRangeBits(uint64_t bytes, const Version& version, const CompactionLimits& limits) {
+  uint64_t tree_bytes = 0;
+  for (int level = 0; level < kLevelCount; ++level) tree_bytes += version.level_bytes(level);
+  if (tree_bytes >= limits.write_buffer_bytes) return kFanoutBits;
   int bits = 0;
   while (bits < kFanoutBits && bytes >> (bits + 1) >= limits.write_buffer_bytes / 16) ++bits;
   return bits;
+}
+
+// What its flush needs, at most and about.
+uint64_t BytesOf(const Generation& generation) {
+  uint64_t bytes = 0;
+  for (const auto& member : generation.members) bytes += member.second->rows.memory_bytes();
+  return bytes;
 }
 
 bool IsDroppedBy(const std::vector<TreeDrop>& drops, const Tree& tree) {
@@ -39,8 +53,8 @@ bool IsDroppedBy(const std::vector<TreeDrop>& drops, const Tree& tree) {
 }  // namespace
 
 Maintenance::Maintenance(const Env& env, const Options& options, Store& store, Wal& wal,
-                         std::unique_ptr<Manifest> manifest)
-    : context_(env, options, store, std::move(manifest)),
+                         SpaceReserve& reserve, std::unique_ptr<Manifest> manifest)
+    : context_(env, options, store, reserve, std::move(manifest)),
       store_(store),
       wal_(wal),
       collector_(context_),
@@ -88,8 +102,14 @@ void Maintenance::ScheduleDrops(Lsn lsn) {
   // Not before the FLUSHDB itself is durable: a power cut could otherwise take back writes that
   // came before it, and not the FLUSHDB.
   wal_.WhenDurable(lsn, [this, lsn](const Result<void>& durable) {
-    if (durable) context_.Post([this, lsn] { PersistDrops(lsn); });
+    if (!durable) return;
+    context_.Post([this, lsn] { dropped_until_ = std::max(dropped_until_, lsn); });
+    PostTask(drop_, [this] { return PersistDrops(); });
   });
+}
+
+void Maintenance::ScheduleRelief() {
+  PostTask(relief_, [this] { return Relieve(); });
 }
 
 Task<bool> Maintenance::Trim() {
@@ -135,6 +155,24 @@ Task<bool> Maintenance::TidyUp() {
   }
   compactor_.SetTidiesUp(false);
   collector_.SetTidiesUp(false);
+  context_.EndWork();
+  co_return true;
+}
+
+// What deletes have left is worth a merge now, however many writes there are.
+Task<bool> Maintenance::Relieve() {
+  context_.BeginWork();
+  while (!context_.ended() && context_.reserve().is_short()) {
+    co_await context_.Pause(kReliefPauseUs);
+    if (context_.ended()) break;
+    {
+      std::lock_guard lock(store_.mutex().background());
+      store_.SealDeletes();
+    }
+    compactor_.SetTidiesUp(true);
+    compactor_.Start();
+  }
+  compactor_.SetTidiesUp(false);
   context_.EndWork();
   co_return true;
 }
@@ -231,16 +269,25 @@ void Maintenance::FinishDrops(const std::vector<TreeDrop>& drops) {
   context_.log().info("flushed databases: {} trees with {} tables dropped", drops.size(), tables);
 }
 
-void Maintenance::PersistDrops(Lsn lsn) {
-  std::vector<TreeDrop> drops;
-  {
-    std::lock_guard lock(store_.mutex().background());
-    drops = store_.DropsUpTo(0, lsn);
+Task<bool> Maintenance::PersistDrops() {
+  context_.BeginWork();
+  while (!context_.ended()) {
+    std::vector<TreeDrop> drops;
+    {
+      std::lock_guard lock(store_.mutex().background());
+      drops = store_.DropsUpTo(0, dropped_until_);
+    }
+    if (drops.empty()) break;  // all are done, by a flush maybe
+    VersionEdit edit;
+    AddDrops(drops, edit);
+    if (context_.AppendEdit(std::move(edit))) {
+      FinishDrops(drops);
+    } else {
+      co_await context_.Pause(kDropPauseUs);  // a full disk may get room
+    }
   }
-  if (drops.empty() || context_.manifest_failed()) return;  // a flush was there first
-  VersionEdit edit;
-  AddDrops(drops, edit);
-  if (context_.AppendEdit(std::move(edit))) FinishDrops(drops);
+  context_.EndWork();
+  co_return true;
 }
 
 // ---- Flush
@@ -257,9 +304,30 @@ uint64_t Maintenance::LiveKeyCount(const Tree& tree, const TreeMemtable& memtabl
   return static_cast<uint64_t>(count);
 }
 
+// True: it is worth another attempt at once.
+bool Maintenance::GivesRoomToFlush(SpaceReserve::Lease& lease, const Generation& generation) {
+  const bool lent = lease.Extend(BytesOf(generation));
+  if (lent) context_.log().info("flush: the reserve gives the room that the disk lacks");
+  const bool gives = lent || compactor_.is_merging();
+  context_.SetFlushNeedsRoom(gives);
+  // If all that is not enough, a merge may be what frees space.
+  if (!gives) compactor_.Start();
+  return gives;
+}
+
+void Maintenance::SetFlushError(std::optional<Error> error) {
+  std::vector<Work> resumed;
+  {
+    std::lock_guard lock(store_.mutex().background());
+    resumed = store_.SetFlushError(std::move(error));
+  }
+  RunAll(resumed);
+}
+
 Task<bool> Maintenance::FlushAll() {
   context_.BeginWork();
   RetryPause retry;
+  SpaceReserve::Lease lease(context_.reserve(), SpaceReserve::Use::kFlush);
   while (!context_.ended()) {
     std::shared_ptr<Generation> generation;
     {
@@ -267,16 +335,23 @@ Task<bool> Maintenance::FlushAll() {
       generation = store_.OldestSealed();
     }
     if (generation == nullptr) break;
-    const Result<void> flushed = co_await Flush(std::move(generation));
+    const Result<void> flushed = co_await Flush(generation);
     if (flushed) {
+      lease.Return();
+      context_.SetFlushNeedsRoom(false);
+      SetFlushError(std::nullopt);
       context_.ReportSuccess();
       compactor_.Start();
       retry.Reset();
+    } else if (flushed.error().code == Errc::kNoSpace && GivesRoomToFlush(lease, *generation)) {
+      co_await context_.Pause(kRoomPauseUs);
     } else if (!context_.ended()) {
       context_.ReportFailure("flush", flushed.error());
+      SetFlushError(flushed.error());
       co_await context_.Pause(retry.Next());
     }
   }
+  context_.SetFlushNeedsRoom(false);
   context_.EndWork();
   co_return true;
 }
@@ -354,7 +429,8 @@ Task<Result<void>> Maintenance::Flush(std::shared_ptr<Generation> generation) {
   for (const auto& member : generation->members) {
     const uint64_t bytes = member.second->rows.memory_bytes();
     outputs.push_back({context_.NewWriter(
-        *member.first, EvenRanges(FlushRangeBits(bytes, store_.compaction_limits())))});
+        *member.first,
+        EvenRanges(FlushRangeBits(bytes, *member.first->version, store_.compaction_limits())))});
     if (member.first->drop_persisted) continue;
     const Result<void> written = co_await WriteMemtable(*member.second, outputs.back());
     if (!written) co_return Fail(written.error());

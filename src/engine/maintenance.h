@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "engine/collector.h"
@@ -22,7 +23,7 @@ namespace varve::engine {
 class Maintenance {
  public:
   // All of these outlive it.
-  Maintenance(const Env& env, const Options& options, Store& store, Wal& wal,
+  Maintenance(const Env& env, const Options& options, Store& store, Wal& wal, SpaceReserve& reserve,
               std::unique_ptr<Manifest> manifest);
   // Nothing of its work is running or posted: Stop(), then idle().
   ~Maintenance() = default;
@@ -35,6 +36,8 @@ class Maintenance {
   void ScheduleTrim();
   // As soon as there are few writes for some seconds, space that rows hide is given back.
   void ScheduleTidying();
+  // While the disk is full, deletes are flushed soon.
+  void ScheduleRelief();
   // Flushes everything and merges it into the last level.
   void ScheduleWholeCompaction();
   // Gives tables the key sets that writes want, where there is memory for them.
@@ -48,6 +51,8 @@ class Maintenance {
   template <typename Make>
   void PostTask(Task<bool>& task, Make make);
   Task<bool> FlushAll();
+  void SetFlushError(std::optional<Error> error);
+  bool GivesRoomToFlush(SpaceReserve::Lease& lease, const Generation& generation);
   Task<Result<void>> Flush(std::shared_ptr<Generation> generation);
   // What the flush of a tree's memtable writes.
   struct FlushOutput {
@@ -64,7 +69,8 @@ class Maintenance {
   Task<bool> MakeKeySets();
   Task<Result<std::shared_ptr<const KeySet>>> ReadKeySet(std::shared_ptr<const Table> table);
   Task<bool> CompactWhole();
-  void PersistDrops(Lsn lsn);
+  Task<bool> Relieve();
+  Task<bool> PersistDrops();
 
   uint64_t LiveKeyCount(const Tree& tree, const TreeMemtable& memtable) const;
   void AddDrops(const std::vector<TreeDrop>& drops, VersionEdit& edit);
@@ -81,6 +87,9 @@ class Maintenance {
   Task<bool> tidying_;
   Task<bool> whole_;
   Task<bool> key_sets_;
+  Task<bool> relief_;
+  Task<bool> drop_;
+  Lsn dropped_until_ = 0;  // the log is durable up to here: what it drops, the manifest may drop
 };
 
 }  // namespace varve::engine

@@ -6,11 +6,19 @@
 
 namespace varve::engine {
 
+namespace {
+
+// What an edit of the manifest may need: it is allocated by steps that are smaller.
+constexpr uint64_t kEditBytesMax = 1 << 20;
+
+}  // namespace
+
 MaintenanceContext::MaintenanceContext(const Env& env, const Options& options, Store& store,
-                                       std::unique_ptr<Manifest> manifest)
+                                       SpaceReserve& reserve, std::unique_ptr<Manifest> manifest)
     : env_(env),
       options_(options),
       store_(store),
+      reserve_(reserve),
       manifest_(std::move(manifest)),
       pace_(env.clock, options.background_io_limit) {}
 
@@ -47,12 +55,8 @@ tl::unexpected<Error> MaintenanceContext::Stopped() const {
 void MaintenanceContext::ReportFailure(const char* what, const Error& error) {
   log().error("{} failed, will be tried again: {}", what, error.context);
   failing_ = true;
-  std::vector<Work> resumed;
-  {
-    std::lock_guard lock(store_.mutex().background());
-    resumed = store_.SetBackgroundError(error);
-  }
-  RunAll(resumed);
+  std::lock_guard lock(store_.mutex().background());
+  store_.SetBackgroundError(error);
 }
 
 void MaintenanceContext::ReportSuccess() {
@@ -60,12 +64,16 @@ void MaintenanceContext::ReportSuccess() {
   failing_ = false;
   log().warn("background work goes on again");
   std::lock_guard lock(store_.mutex().background());
-  RunAll(store_.SetBackgroundError(std::nullopt));
+  store_.SetBackgroundError(std::nullopt);
 }
 
 Result<void> MaintenanceContext::AppendEdit(VersionEdit edit) {
   edit.next_number = store_.next_number().load();
   Result<void> appended = manifest_->Append(edit);
+  if (!appended && appended.error().code == Errc::kNoSpace && manifest_->takes_edits()) {
+    SpaceReserve::Lease lease(reserve_, SpaceReserve::Use::kFlush);
+    if (lease.Extend(kEditBytesMax)) appended = manifest_->Append(edit);
+  }
   if (appended || manifest_->takes_edits()) return appended;
   manifest_failed_ = true;
   log().error("writes are refused from now on, restart when the cause is removed: {}",

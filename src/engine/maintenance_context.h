@@ -11,6 +11,7 @@
 #include "engine/manifest.h"
 #include "engine/options.h"
 #include "engine/range_writer.h"
+#include "engine/space_reserve.h"
 #include "engine/store.h"
 #include "engine/task.h"
 #include "engine/value_builder.h"
@@ -28,12 +29,13 @@ namespace varve::engine {
 class MaintenanceContext {
  public:
   // All of these outlive it.
-  MaintenanceContext(const Env& env, const Options& options, Store& store,
+  MaintenanceContext(const Env& env, const Options& options, Store& store, SpaceReserve& reserve,
                      std::unique_ptr<Manifest> manifest);
 
   const Env& env() const { return env_; }              // any thread
   const Options& options() const { return options_; }  // any thread
   Store& store() { return store_; }                    // any thread, which takes the lock
+  SpaceReserve& reserve() { return reserve_; }         // any thread
   spdlog::logger& log() const { return *options_.logger; }
   const ManifestState& manifest_state() const { return manifest_->state(); }
 
@@ -48,6 +50,9 @@ class MaintenanceContext {
   // Nothing can be written any more: the engine is closing, or the manifest failed.
   bool ended() const { return stopping_ || manifest_failed_; }
   bool manifest_failed() const { return manifest_failed_; }
+  // A flush has met a full disk: merges give way, and leave it what they have written. Any thread.
+  bool flush_needs_room() const { return flush_needs_room_; }
+  void SetFlushNeedsRoom(bool needs_room) { flush_needs_room_ = needs_room; }
   tl::unexpected<Error> Stopped() const;
   // Ends early when the engine closes.
   Task<bool> Pause(uint64_t us);
@@ -75,10 +80,12 @@ class MaintenanceContext {
   const Env env_;
   const Options options_;
   Store& store_;
+  SpaceReserve& reserve_;
   const std::unique_ptr<Manifest> manifest_;
   IoPace pace_;
   std::atomic<bool> stopping_{false};
   std::atomic<size_t> pending_{0};
+  std::atomic<bool> flush_needs_room_{false};
   bool manifest_failed_ = false;
   bool failing_ = false;  // the last flush or compaction failed
 };

@@ -32,10 +32,12 @@ constexpr size_t kOperationBytesMax = 16 + kRowHeaderBytesMax;
 
 }  // namespace
 
-Store::Store(const Env& env, const Options& options, const PositionSecret& secret)
+Store::Store(const Env& env, const Options& options, const PositionSecret& secret,
+             const SpaceReserve& reserve)
     : env_(env),
       options_(options),
       secret_(secret),
+      reserve_(reserve),
       memory_(options.memory_bytes_max),
       memory_bytes_max_(options.memory_bytes_max),
       write_buffer_bytes_(options.write_buffer_bytes) {
@@ -272,6 +274,7 @@ void Store::BeginRun(TransactionState& state) {
   state.misses.clear();
   state.range_misses.clear();
   state.room_needed.reset();
+  state.may_use_reserve = false;
   state.settling_needed = false;
   state.refusal.reset();
 }
@@ -289,12 +292,19 @@ void Store::EndCommand(TransactionState& state) {
 
 // Room for the record in the active generation, going over to the next one when this one is full.
 Store::Room Store::MakeRoom(TransactionState& state, size_t payload_bytes) {
+  if (reserve_.is_short()) [[unlikely]] {
+    if (!state.may_use_reserve) {
+      state.refusal = reserve_.shortage();
+      return Room::kRefused;
+    }
+    frees_space_ = true;
+  }
   const bool full = ActiveBytes() >= std::min(write_buffer_bytes_, memory_bytes_max_ / 8);
   const bool fits = wal_->Fits(payload_bytes);
   if (fits && !full) return Room::kYes;
   if (sealed_.size() >= static_cast<size_t>(options_.sealed_memtables_max)) {
-    if (background_error_) {
-      state.refusal = background_error_;
+    if (flush_error_) {
+      state.refusal = flush_error_;
       return Room::kRefused;
     }
   } else {
@@ -304,7 +314,7 @@ Store::Room Store::MakeRoom(TransactionState& state, size_t payload_bytes) {
     }
     // The next segment is on its way, or the disk is full: this one is used up first.
     if (fits) return Room::kYes;
-    if (Result<void> preparation = wal_->preparation_error(); !preparation) {
+    if (auto preparation = wal_->preparation_error(state.may_use_reserve); !preparation) {
       state.refusal = preparation.error();
       return Room::kRefused;
     }
@@ -343,6 +353,7 @@ void Store::Seal() {
   for (const auto& member : generation->members) member.first->active = nullptr;
   sealed_.push_back(std::move(generation));
   active_ = Generation{};
+  frees_space_ = false;
   if (wal_ != nullptr) generation_ = wal_->Rotate();
   UpdateBudgets();
   UpdatePacing();
@@ -463,7 +474,7 @@ void Store::Wait(TransactionState& state, Work resume, BlockReader* reader) {
     if (room_waiters_.empty()) room_wait_began_us_ = env_.clock->MonotonicUs();
     room_waiters_.push_back(&state);
     if (sealed_.size() < static_cast<size_t>(options_.sealed_memtables_max)) {
-      wal_->PrepareNext(*state.room_needed, [this] {
+      wal_->PrepareNext(*state.room_needed, state.may_use_reserve, [this] {
         std::vector<Work> resumed;
         {
           std::lock_guard lock(mutex_);

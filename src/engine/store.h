@@ -38,7 +38,8 @@ class Store {
     std::function<void()> key_sets_wanted;  // a tree's tables should have key sets
   };
 
-  Store(const Env& env, const Options& options, const PositionSecret& secret);
+  Store(const Env& env, const Options& options, const PositionSecret& secret,
+        const SpaceReserve& reserve);
 
   CommandLock& mutex() { return mutex_; }
   const PositionSecret& secret() const { return secret_; }
@@ -71,6 +72,9 @@ class Store {
   std::shared_ptr<Generation> OldestSealed() const;
   // The one that will be the oldest when that is flushed: the log is needed from there on.
   uint64_t GenerationBehindOldest() const;
+  // On a full disk: what deletes have been made goes to be flushed, however little it is, since it
+  // frees no space in memory.
+  void SealDeletes();
   // Evicts a few rows, and takes in a segment that is ready to be written to.
   struct Trimmed {
     bool done = false;
@@ -106,11 +110,14 @@ class Store {
   // The drops recorded in generations up to `generation` (flush), or up to `lsn`.
   std::vector<TreeDrop> DropsUpTo(uint64_t generation, Lsn lsn) const;
   void ForgetDrops(const std::vector<TreeDrop>& persisted);
-  // The last flush or compaction failed (or nothing, again): writers that find no room are refused
-  // with it. Returns those who waited.
-  [[nodiscard]] std::vector<Work> SetBackgroundError(std::optional<Error> error);
+  // The last flush or compaction failed (or nothing, again): for INFO.
+  void SetBackgroundError(std::optional<Error> error) { background_error_ = std::move(error); }
+  // The last flush failed, or passed: writers that find no room until it passes are refused with
+  // it. Returns those who waited.
+  [[nodiscard]] std::vector<Work> SetFlushError(std::optional<Error> error);
   // Nothing can be written any more, ever (a manifest write failed), or the engine closes.
   [[nodiscard]] std::vector<Work> RefuseWrites(Error error);
+  uint64_t table_bytes() const;                                          // of files
   const CompactionLimits& compaction_limits() const { return limits_; }  // any thread: constant
   // Whether there is memory for more key sets, filters and indexes being needed more. Any thread.
   bool has_key_set_room() const { return has_key_set_room_.load(std::memory_order_relaxed); }
@@ -204,6 +211,7 @@ class Store {
   const Env env_;
   const Options options_;
   const PositionSecret secret_;
+  const SpaceReserve& reserve_;
   CompactionLimits limits_;
   std::atomic<uint64_t> next_number_{0};
 
@@ -223,11 +231,13 @@ class Store {
 
   uint64_t generation_ = 0;  // of the active memtables: the number of the WAL's active segment
   Generation active_;
+  bool frees_space_ = false;                        // it holds deletes that a full disk waits for
   std::deque<std::shared_ptr<Generation>> sealed_;  // oldest first
   std::vector<TreeDrop> drops_;                     // not in the manifest yet, oldest first
   uint64_t memory_bytes_max_;
   uint64_t write_buffer_bytes_;  // as configured; write_buffer_limit() is what counts
   std::optional<Error> background_error_;
+  std::optional<Error> flush_error_;
   std::optional<Error> write_refusal_;
 
   std::unordered_map<LoadKey, std::shared_ptr<Load>, LoadKeyHash> loads_;

@@ -45,6 +45,23 @@ uint64_t Store::GenerationBehindOldest() const {
   return sealed_.size() > 1 ? sealed_[1]->number : generation_;
 }
 
+uint64_t Store::table_bytes() const {
+  uint64_t bytes = 0;
+  for (const auto& tree : databases_) {
+    for (int level = 0; level < kLevelCount; ++level) bytes += tree->version->level_bytes(level);
+  }
+  return bytes;
+}
+
+void Store::SealDeletes() {
+  if (!frees_space_ || !sealed_.empty()) return;
+  if (wal_->NextFits(0)) {
+    Seal();
+  } else {
+    wal_->PrepareNext(0, true, nullptr);
+  }
+}
+
 std::vector<Work> Store::InstallFlush(const Generation& generation, std::vector<Change>& changes,
                                       uint64_t elapsed_us) {
   INVARIANT(!sealed_.empty() && sealed_.front()->number == generation.number);
@@ -106,10 +123,10 @@ void Store::ForgetDrops(const std::vector<TreeDrop>& persisted) {
   });
 }
 
-std::vector<Work> Store::SetBackgroundError(std::optional<Error> error) {
-  background_error_ = std::move(error);
+std::vector<Work> Store::SetFlushError(std::optional<Error> error) {
+  flush_error_ = std::move(error);
   std::vector<Work> resumed;
-  if (background_error_) TakeWaiters(room_waiters_, resumed);
+  if (flush_error_) TakeWaiters(room_waiters_, resumed);
   return resumed;
 }
 

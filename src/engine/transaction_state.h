@@ -30,6 +30,7 @@ struct TransactionState {
   std::vector<Miss> misses;
   std::vector<ScanRange::Request> range_misses;
   std::optional<size_t> room_needed;  // bytes of the WAL record that found no room
+  bool may_use_reserve = false;       // it frees space
   bool settling_needed = false;       // DBSIZE waits until no settling load is under way
   std::optional<Error> refusal;
 

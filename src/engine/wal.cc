@@ -35,19 +35,21 @@ Wal::Wal(std::shared_ptr<State> state) : state_(std::move(state)) {}
 
 Result<std::unique_ptr<Wal>> Wal::Open(const Env& env, const Options& options,
                                        uint64_t segment_bytes, uint64_t number, Lsn base,
-                                       std::vector<std::string> spare) {
+                                       std::vector<std::string> spare,
+                                       std::shared_ptr<SpaceReserve> reserve) {
   auto state = std::make_shared<State>();
   state->env = env;
   state->directory = options.directory;
   state->logger = options.logger;
-  state->preparer = std::make_shared<WalPreparer>(env, options, segment_bytes, number);
+  state->preparer =
+      std::make_shared<WalPreparer>(env, options, segment_bytes, number, std::move(reserve));
   TRY(state->preparer->AddSpare(std::move(spare)));
   TRY_ASSIGN(std::shared_ptr<WalSegment> first, state->preparer->MakeFirst(base));
   state->numbers.push_back(first->header.number);
   state->writer = std::make_shared<WalWriter>(options.logger, std::move(first));
   state->syncer = std::make_shared<WalSyncer>(env.log, state->writer);
   state->syncer->SetMode(options.sync_mode);
-  state->preparer->Prepare(0, nullptr);
+  state->preparer->Prepare(0, false, nullptr);
   return std::unique_ptr<Wal>(new Wal(std::move(state)));
 }
 
@@ -66,7 +68,7 @@ uint64_t Wal::Rotate() {
   }
   state_->logger->debug("WAL goes on in segment {} at LSN {}", number, end());
   state_->writer->Rotate(std::move(next));
-  state_->preparer->Prepare(0, nullptr);
+  state_->preparer->Prepare(0, false, nullptr);
   return number;
 }
 
@@ -78,11 +80,13 @@ uint64_t Wal::segment_number() const { return state_->writer->active().header.nu
 
 uint64_t Wal::segment_bytes_used() const { return state_->writer->active_bytes_used(); }
 
-void Wal::PrepareNext(size_t payload_bytes, Work done) {
-  state_->preparer->Prepare(payload_bytes, std::move(done));
+void Wal::PrepareNext(size_t payload_bytes, bool may_use_reserve, Work done) {
+  state_->preparer->Prepare(payload_bytes, may_use_reserve, std::move(done));
 }
 
-Result<void> Wal::preparation_error() const { return state_->preparer->error(); }
+Result<void> Wal::preparation_error(bool may_use_reserve) const {
+  return state_->preparer->error(may_use_reserve);
+}
 
 Result<void> Wal::write_error() const { return state_->writer->error(); }
 

@@ -10,6 +10,7 @@
 #include "engine/env.h"
 #include "engine/error.h"
 #include "engine/options.h"
+#include "engine/space_reserve.h"
 #include "engine/value.h"
 
 namespace varve::engine {
@@ -45,10 +46,12 @@ class Wal {
  public:
   // Starts a new segment `number` at `base` (created, durable in its directory; blocks). `spare`:
   // paths of old segments that may be recycled. `segment_bytes` is a segment's normal size; a
-  // record that is larger gets a segment of its own size by PrepareNext().
+  // record that is larger gets a segment of its own size by PrepareNext(). `reserve`: is kept whole
+  // from now on; space for segments comes second.
   static Result<std::unique_ptr<Wal>> Open(const Env& env, const Options& options,
                                            uint64_t segment_bytes, uint64_t number, Lsn base,
-                                           std::vector<std::string> spare);
+                                           std::vector<std::string> spare,
+                                           std::shared_ptr<SpaceReserve> reserve);
   // All executors have stopped working for it.
   ~Wal();
 
@@ -67,10 +70,10 @@ class Wal {
   // [lock] Sees to it that a next segment becomes ready in which `payload_bytes` fit; `done` is
   // called (any thread, no lock held) when it is, or when the attempt failed. Done by itself after
   // each Rotate() for the normal size. Numbers may have gaps: a segment that proved too small
-  // before it came into use is dropped.
-  void PrepareNext(size_t payload_bytes, Work done);
+  // before it came into use is dropped. Who frees space may use the reserve for it.
+  void PrepareNext(size_t payload_bytes, bool may_use_reserve, Work done);
   // What keeps the next segment from being ready, if anything. Any thread.
-  Result<void> preparation_error() const;
+  Result<void> preparation_error(bool may_use_reserve) const;
   // The first failed write or sync; it never goes away. Any thread; cheap.
   Result<void> write_error() const;
 

@@ -14,6 +14,7 @@ struct FoundSegment {
   WalHeader header;
   enum class State { kUnused, kInUse, kUnreadableStart } state = State::kUnused;
   Lsn base = 0;
+  bool has_records = false;
 
   const std::string& path() const { return file->path(); }
 };
@@ -63,6 +64,7 @@ class Recovery {
     // What was read may be in the kernel only (after a mere kill). The new segment's records will
     // rest on it, so it must not be lost after they are durable.
     TRY(SyncSegments());
+    DropEmptyTail();
     TRY(RemoveDropped());
     result_.end = end.lsn;
     return std::move(result_);
@@ -74,6 +76,7 @@ class Recovery {
   Result<void> ReadSegment(size_t index, LogEnd& end);
   Result<void> CheckNothingDurableBehind(const LogEnd& end);
   Result<void> SyncSegments();
+  void DropEmptyTail();
   Result<void> RemoveDropped();
 
   FileSystem& files_;
@@ -150,7 +153,7 @@ Result<LogEnd> Recovery::ReadRecords() {
 }
 
 Result<void> Recovery::ReadSegment(size_t index, LogEnd& end) {
-  const FoundSegment& segment = segments_[index];
+  FoundSegment& segment = segments_[index];
   LogReader reader(*segment.file, segment.header.salt, kWalDataOffset);
   is_torn_ = true;
   end = {index, kWalDataOffset, segment.base};
@@ -167,6 +170,7 @@ Result<void> Recovery::ReadSegment(size_t index, LogEnd& end) {
     }
     TRY(apply_(segment.header.number, record->payload));
     ++result_.records;
+    segment.has_records = true;
     end.offset = reader.offset();
     end.lsn = segment.base + (end.offset - kWalDataOffset);
   }
@@ -205,6 +209,12 @@ Result<void> Recovery::SyncSegments() {
     TRY(file->Sync());
   }
   return {};
+}
+
+// Each start takes a new segment; if it got no record, it need not stay until the next flush.
+// Starts that follow each other on a full disk would use up what is kept for them.
+void Recovery::DropEmptyTail() {
+  while (counted_ > 1 && !segments_[counted_ - 1].has_records) --counted_;
 }
 
 // Durably, before a new segment comes into use: what was cut off must not be there behind it.

@@ -35,7 +35,7 @@ struct Machine {
     options.directory = "db";
     options.logger = std::make_shared<spdlog::logger>("wal");
     options.sync_mode = SyncMode::kEverySecond;
-    auto opened = Wal::Open(env, options, 64 << 10, 1, 0, {});
+    auto opened = Wal::Open(env, options, 64 << 10, 1, 0, {}, testing::SmallReserve(env, options));
     REQUIRE(opened);
     wal = *std::move(opened);
   }
@@ -53,7 +53,7 @@ struct Machine {
         continue;
       }
       std::atomic<bool> is_ready{false};
-      wal->PrepareNext(record.size(), [&] {
+      wal->PrepareNext(record.size(), false, [&] {
         is_ready = true;
         is_ready.notify_one();
       });

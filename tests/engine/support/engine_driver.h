@@ -86,11 +86,17 @@ class EngineDriver {
   }
   bool Delete(int db, const std::string& key) {
     Presence presence = Presence::kAbsent;
-    return Run([&](Guard& guard) { presence = guard.Delete(db, key); }) &&
+    return Run([&](Guard& guard) {
+             guard.UseReserve();
+             presence = guard.Delete(db, key);
+           }) &&
            presence == Presence::kPresent;
   }
-  void Clear(int db) {
-    Run([&](Guard& guard) { guard.Clear(db); });
+  bool Clear(int db) {
+    return Run([&](Guard& guard) {
+      guard.UseReserve();
+      guard.Clear(db);
+    });
   }
   uint64_t KeyCount(int db) {
     std::optional<uint64_t> count;

@@ -16,6 +16,11 @@ namespace varve::engine::testing {
 
 inline const std::string kWalDirectory = "db";
 
+// Of as much as two segments, the least that a WAL asks for.
+inline std::shared_ptr<SpaceReserve> SmallReserve(const Env& env, const Options& options) {
+  return std::make_shared<SpaceReserve>(env, options, 0);
+}
+
 // Different for each index, of about `bytes` bytes.
 inline std::string WalPayload(uint64_t index, size_t bytes = 24) {
   std::string payload = fmt::format("record {:08}:", index);
@@ -52,6 +57,7 @@ class WalDriver {
     options_.logger = std::make_shared<spdlog::logger>("wal", lines_);
     options_.logger->set_level(spdlog::level::debug);
     options_.sync_mode = mode;
+    options_.write_buffer_bytes = segment_bytes;
   }
 
   // Recovers and goes on behind it.
@@ -59,7 +65,7 @@ class WalDriver {
     TRY_ASSIGN(RecoveredWal recovered, ReadWal(machine_.env(), oldest));
     const WalRecovery& found = recovered.found;
     TRY_ASSIGN(wal_, Wal::Open(machine_.env(), options_, segment_bytes_, found.next_number,
-                               found.end, found.spare));
+                               found.end, found.spare, SmallReserve(machine_.env(), options_)));
     return recovered;
   }
 
@@ -69,7 +75,7 @@ class WalDriver {
     if (!wal_->Fits(record.size())) {
       if (!wal_->NextFits(record.size())) {
         bool is_done = false;
-        wal_->PrepareNext(record.size(), [&] { is_done = true; });
+        wal_->PrepareNext(record.size(), false, [&] { is_done = true; });
         machine_.scheduler.RunUntil([&] { return is_done; });
         if (!wal_->NextFits(record.size())) return false;
       }
