@@ -23,7 +23,7 @@ inline constexpr std::string_view kRedisVersion = "7.0.15";
 enum CommandFlag : uint32_t {
   kWrite = 1u << 0,
   kReadonly = 1u << 1,
-  kDenyOom = 1u << 2,
+  kDenyOom = 1u << 2,  // may need more space; kWrite without it may use what is kept on a full disk
   kAdmin = 1u << 3,
   kNoScript = 1u << 4,
   kLoading = 1u << 5,

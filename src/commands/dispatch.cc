@@ -33,13 +33,27 @@ std::string UnknownSubcommandError(const Command& container, std::string_view na
                      ToUpper(container.name));
 }
 
+bool MayFreeSpace(const Command& command) {
+  return (command.flags & (kWrite | kDenyOom)) == kWrite;
+}
+
+// What helps against a full disk.
+std::string_view Advice(const Command& command, engine::Errc code) {
+  if (code != engine::Errc::kNoSpace) return "";
+  return MayFreeSpace(command)
+             ? ". Even the reserve is used up: free disk space, or add some"
+             : ". Free disk space, or add some, or delete keys: DEL, UNLINK, FLUSHDB and FLUSHALL "
+               "still work, and so do reads";
+}
+
 // What the engine refused, in a form that Redis's clients know: MISCONF is "no writes at present".
 std::string RefusalText(const Command& command, const engine::Error& error) {
   const bool write_refused =
       (command.flags & kWrite) != 0 &&
       (error.code == engine::Errc::kNoSpace || error.code == engine::Errc::kIo ||
        error.code == engine::Errc::kClosed || error.code == engine::Errc::kTooManyFiles);
-  return fmt::format("{} {}", write_refused ? "MISCONF Write refused:" : "ERR", error.context);
+  if (!write_refused) return fmt::format("ERR {}", error.context);
+  return fmt::format("MISCONF Write refused: {}{}", error.context, Advice(command, error.code));
 }
 
 // The row that `args` mean, be it a subcommand's; null if there is none.
@@ -101,6 +115,7 @@ Run Dispatcher::RunHandler(engine::Guard& guard, Client& client,
   client.last_command = &command;
   Call call{guard, client, args, reply, *this, command};
   guard.Begin();
+  if (MayFreeSpace(command)) guard.UseReserve();
   if (command.handler(call) == Run::kYield) {
     guard.Rollback();
     return Run::kYield;

@@ -283,10 +283,14 @@ void EngineSection(const InfoSource& source, Lines lines) {
     lines.Line("level{}:tables={},bytes={}", level, stats.levels[level].tables,
                stats.levels[level].bytes);
   }
+  lines.Field("disk_free_bytes", stats.disk_free_bytes)
+      .Field("disk_reserve_bytes", stats.disk_reserve_bytes)
+      .Field("disk_reserve_bytes_wanted", stats.disk_reserve_bytes_wanted);
   lines.Field("recovered_records", stats.recovered_records)
       .Field("recovered_bytes", stats.recovered_bytes)
       .Field("recovery_us", stats.recovery_us)
       .Field("write_error", stats.write_error)
+      .Field("wal_preparation_error", stats.wal_preparation_error)
       .Field("background_error", stats.background_error);
 }
 

@@ -12,6 +12,8 @@
 namespace varve::server {
 namespace {
 
+constexpr rlim_t kOpenFilesWanted = 1 << 20;
+
 std::string ReadFile(const std::string& path) {
   std::ifstream file(path);
   std::stringstream text;
@@ -71,7 +73,8 @@ Machine DetectMachine() {
 uint64_t ReserveFiles(uint64_t clients) {
   rlimit limit{};
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return clients;
-  const rlim_t wanted = clients + kReservedFiles;
+  // As many as one may have: each table is an open file, and a large database has many.
+  const rlim_t wanted = std::max<rlim_t>(clients + kReservedFiles, kOpenFilesWanted);
   if (limit.rlim_cur < wanted) {
     const rlim_t before = limit.rlim_cur;
     limit.rlim_cur = limit.rlim_max == RLIM_INFINITY ? wanted : std::min(wanted, limit.rlim_max);
