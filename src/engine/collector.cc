@@ -99,15 +99,25 @@ std::optional<Collector::Job> Collector::PickNext(bool idle) const {
 Task<bool> Collector::RunJobs() {
   context_.BeginWork();
   RetryPause retry;
-  while (!context_.ended()) {
+  SpaceReserve::Lease lease(context_.reserve(), SpaceReserve::Use::kCompaction);
+  while (!context_.ended() && !context_.flush_needs_room()) {
     const std::optional<Job> job = PickNext(tidies_up_);
     if (!job) break;
+    is_copying_ = true;
     const Result<void> done = co_await Run(*job);
+    is_copying_ = false;
     UpdatePressure();
     if (done) {
+      lease.Return();
       context_.ReportSuccess();
       retry.Reset();
+    } else if (context_.flush_needs_room()) {
+      break;  // which starts this again
+    } else if (done.error().code == Errc::kNoSpace &&
+               lease.Extend(context_.reserve().bytes_wanted())) {
+      context_.log().info("collection: the reserve gives the room that the disk lacks");
     } else if (!context_.ended()) {
+      lease.Return();
       context_.ReportFailure("collection of values", done.error());
       co_await context_.Pause(retry.Next());
     }
@@ -143,6 +153,9 @@ Task<Result<void>> Collector::Copy(ValueCollector& collector) {
     const uint64_t new_bytes = bytes - std::exchange(charged, bytes);
     co_await context_.WaitOnWorkers(context_.pace().Charge(new_bytes));
     if (context_.stopping()) co_return context_.Stopped();
+    if (context_.flush_needs_room()) {
+      co_return Fail(Errc::kNoSpace, "collection: a flush needs the room");
+    }
   }
   co_return context_.env().files->SyncDirectory(context_.options().directory);
 }

@@ -24,6 +24,7 @@ class Collector {
   void Start();
   // There were few writes lately, or (again) there are: how much garbage is worth a collection.
   void SetTidiesUp(bool tidies_up) { tidies_up_ = tidies_up; }
+  bool is_copying() const { return is_copying_; }
   // Something is being collected, or would be if there were few writes.
   bool has_idle_work() const;
 
@@ -53,6 +54,7 @@ class Collector {
 
   MaintenanceContext& context_;
   bool tidies_up_ = false;
+  bool is_copying_ = false;
   Task<bool> running_;
 };
 

@@ -170,9 +170,11 @@ Task<bool> Maintenance::Relieve() {
       store_.SealDeletes();
     }
     compactor_.SetTidiesUp(true);
-    compactor_.Start();
+    collector_.SetTidiesUp(true);
+    StartRewriting();
   }
   compactor_.SetTidiesUp(false);
+  collector_.SetTidiesUp(false);
   context_.EndWork();
   co_return true;
 }
@@ -304,14 +306,21 @@ uint64_t Maintenance::LiveKeyCount(const Tree& tree, const TreeMemtable& memtabl
   return static_cast<uint64_t>(count);
 }
 
+bool Maintenance::IsRewriting() const { return compactor_.is_merging() || collector_.is_copying(); }
+
+void Maintenance::StartRewriting() {
+  compactor_.Start();
+  collector_.Start();
+}
+
 // True: it is worth another attempt at once.
 bool Maintenance::GivesRoomToFlush(SpaceReserve::Lease& lease, const Generation& generation) {
   const bool lent = lease.Extend(BytesOf(generation));
   if (lent) context_.log().info("flush: the reserve gives the room that the disk lacks");
-  const bool gives = lent || compactor_.is_merging();
+  const bool gives = lent || IsRewriting();
   context_.SetFlushNeedsRoom(gives);
-  // If all that is not enough, a merge may be what frees space.
-  if (!gives) compactor_.Start();
+  // If all that is not enough, one of these may be what frees space.
+  if (!gives) StartRewriting();
   return gives;
 }
 
@@ -341,10 +350,12 @@ Task<bool> Maintenance::FlushAll() {
       context_.SetFlushNeedsRoom(false);
       SetFlushError(std::nullopt);
       context_.ReportSuccess();
-      compactor_.Start();
+      StartRewriting();
       retry.Reset();
     } else if (flushed.error().code == Errc::kNoSpace && GivesRoomToFlush(lease, *generation)) {
-      co_await context_.Pause(kRoomPauseUs);
+      do {
+        co_await context_.Pause(kRoomPauseUs);
+      } while (IsRewriting() && !context_.ended());
     } else if (!context_.ended()) {
       context_.ReportFailure("flush", flushed.error());
       SetFlushError(flushed.error());

@@ -52,6 +52,8 @@ class Maintenance {
   void PostTask(Task<bool>& task, Make make);
   Task<bool> FlushAll();
   void SetFlushError(std::optional<Error> error);
+  bool IsRewriting() const;
+  void StartRewriting();
   bool GivesRoomToFlush(SpaceReserve::Lease& lease, const Generation& generation);
   Task<Result<void>> Flush(std::shared_ptr<Generation> generation);
   // What the flush of a tree's memtable writes.

@@ -44,7 +44,7 @@ Task<bool> MaintenanceContext::WaitOnWorkers(uint64_t us) {
   do {
     co_await Yield{*env_.workers, std::min(us - waited, kStepUs)};
     waited += kStepUs;
-  } while (waited < us && !stopping_);
+  } while (waited < us && !stopping_ && !flush_needs_room_);
   co_return true;
 }
 

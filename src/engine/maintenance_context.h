@@ -50,7 +50,7 @@ class MaintenanceContext {
   // Nothing can be written any more: the engine is closing, or the manifest failed.
   bool ended() const { return stopping_ || manifest_failed_; }
   bool manifest_failed() const { return manifest_failed_; }
-  // A flush has met a full disk: merges give way, and leave it what they have written. Any thread.
+  // A flush has met a full disk: what else writes gives way, and leaves it the room. Any thread.
   bool flush_needs_room() const { return flush_needs_room_; }
   void SetFlushNeedsRoom(bool needs_room) { flush_needs_room_ = needs_room; }
   tl::unexpected<Error> Stopped() const;

@@ -17,7 +17,7 @@ constexpr uint64_t kLongWhileUs = 60'000'000;
 // A database on a small disk, and what it must hold.
 class SmallDisk {
  public:
-  explicit SmallDisk(uint64_t seed) : random_(seed), seed_(seed) {
+  explicit SmallDisk(uint64_t seed) : random_(seed), separates_values_(seed % 2 == 0), seed_(seed) {
     Start(std::make_unique<MemFileSystem>());
     machine_->disk().SetCapacity(1'100'000 + random_() % 2'000'000);
   }
@@ -113,6 +113,7 @@ class SmallDisk {
     machine_ = std::make_unique<SimulatedEnv>(++seed_, std::move(disk));
     Options options = TinyOptions();
     options.write_buffer_bytes = 32 * 1024;
+    if (separates_values_) options.value_threshold_bytes = 700;
     driver_ = std::make_unique<EngineDriver>(*machine_, options);
   }
   std::string AnyKey() { return "key" + std::to_string(random_() % 4000); }
@@ -123,6 +124,7 @@ class SmallDisk {
   }
 
   std::mt19937_64 random_;
+  const bool separates_values_;
   uint64_t seed_;
   Rows rows_;
   int eaten_ = 0;
@@ -142,7 +144,7 @@ void ForSeeds(Test test) {
   const uint64_t count = FromEnvironment("VARVE_DISK_SEEDS", 20);
   for (uint64_t seed = first; seed < first + count; ++seed) {
     INFO("seed " << seed);
-    SmallDisk disk(seed * 1'000'000);
+    SmallDisk disk(seed * 1'000'001);
     test(disk);
   }
 }
