@@ -19,20 +19,42 @@ uint64_t Seed(const BlockPlace& place) {
   return place.table_number * 0x9e3779b97f4a7c15ull + place.offset;
 }
 
-Result<std::string_view> Uncompress(std::string_view payload, const BlockPlace& place,
-                                    std::string& scratch) {
+tl::unexpected<Error> ImpossibleLength(std::string_view payload, const BlockPlace& place,
+                                       size_t size) {
+  return Fail(Errc::kCorruption, "{}: block at {}: impossible length {} of {} compressed bytes",
+              place.path, place.offset, size, payload.size());
+}
+
+tl::unexpected<Error> CannotUncompress(std::string_view payload, const BlockPlace& place) {
+  return Fail(Errc::kCorruption, "{}: block at {}: {} bytes cannot be uncompressed", place.path,
+              place.offset, payload.size());
+}
+
+Result<std::string_view> UncompressSnappy(std::string_view payload, const BlockPlace& place,
+                                          std::string& scratch) {
   size_t size = 0;
   if (!snappy::GetUncompressedLength(payload.data(), payload.size(), &size) ||
       size > kCompressibleBytesMax || size / kExpansionMax > payload.size()) {
-    return Fail(Errc::kCorruption, "{}: block at {}: impossible length {} of {} compressed bytes",
-                place.path, place.offset, size, payload.size());
+    return ImpossibleLength(payload, place, size);
   }
   SizeBuffer(scratch, size);
   if (!snappy::RawUncompress(payload.data(), payload.size(), scratch.data())) {
-    return Fail(Errc::kCorruption, "{}: block at {}: {} bytes cannot be uncompressed", place.path,
-                place.offset, payload.size());
+    return CannotUncompress(payload, place);
   }
   return std::string_view(scratch.data(), size);
+}
+
+// Unlike snappy's, a small frame of zstd's may truly be of 16 MiB of equal bytes.
+Result<std::string_view> UncompressZstd(std::string_view payload, const BlockPlace& place,
+                                        const Dictionary* dictionary, std::string& scratch) {
+  const std::optional<size_t> size = ZstdSize(payload);
+  if (!size) return CannotUncompress(payload, place);
+  if (*size > kCompressibleBytesMax) return ImpossibleLength(payload, place, *size);
+  SizeBuffer(scratch, *size);
+  if (!ZstdUncompress(payload, std::span(scratch.data(), *size), dictionary)) {
+    return CannotUncompress(payload, place);
+  }
+  return std::string_view(scratch.data(), *size);
 }
 
 }  // namespace
@@ -43,7 +65,7 @@ void SealBlock(char* block, size_t size, Compression compression, const BlockPla
 }
 
 Result<std::string_view> DecodeBlock(std::string_view stored, const BlockPlace& place,
-                                     std::string& scratch) {
+                                     std::string& scratch, const Dictionary* dictionary) {
   if (stored.size() < kBlockTrailerBytes) {
     return Fail(Errc::kCorruption, "{}: block at {}: {} bytes are too few", place.path,
                 place.offset, stored.size());
@@ -60,7 +82,9 @@ Result<std::string_view> DecodeBlock(std::string_view stored, const BlockPlace& 
     case Compression::kNone:
       return payload;
     case Compression::kSnappy:
-      return Uncompress(payload, place, scratch);
+      return UncompressSnappy(payload, place, scratch);
+    case Compression::kZstd:
+      return UncompressZstd(payload, place, dictionary, scratch);
   }
   return Fail(Errc::kCorruption, "{}: block at {}: unknown compression {}", place.path,
               place.offset, static_cast<uint8_t>(stored[size]));

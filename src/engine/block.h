@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "engine/dictionary.h"
 #include "engine/error.h"
 
 namespace varve::engine {
@@ -16,7 +17,11 @@ namespace varve::engine {
 inline constexpr size_t kBlockTrailerBytes = 1 + 8;
 
 // The numbers stand in files and never change.
-enum class Compression : uint8_t { kNone = 0, kSnappy = 1 };
+enum class Compression : uint8_t {
+  kNone = 0,
+  kSnappy = 1,
+  kZstd = 2,  // with the table's dictionary, if it has one
+};
 
 // More than this is stored plain: it bounds the memory that a compressed block takes to write and
 // that its bytes, true or damaged, can claim to need.
@@ -42,10 +47,11 @@ struct BlockPlace {
 void SealBlock(char* block, size_t size, Compression compression, const BlockPlace& place);
 
 // The payload as it was before compression: a view into `stored` (payload and trailer), or into
-// `scratch`, which then holds it. Errors: kCorruption, for anything that is no intact block of this
-// place. Never allocates more than kCompressibleBytesMax, nor more than 32 times what is stored.
+// `scratch`, which then holds it. `dictionary`: the table's, null if it has none. Errors:
+// kCorruption, for anything that is no intact block of this place. Never allocates more than
+// kCompressibleBytesMax, nor, for snappy, more than 32 times what is stored.
 Result<std::string_view> DecodeBlock(std::string_view stored, const BlockPlace& place,
-                                     std::string& scratch);
+                                     std::string& scratch, const Dictionary* dictionary = nullptr);
 
 // Sees to it that `buffer` has at least `bytes` bytes, of any content, for use again and again: it
 // grows without keeping what was in it, and what one huge row left behind is given back.

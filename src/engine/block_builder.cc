@@ -1,6 +1,6 @@
 #include "engine/block_builder.h"
 
-#include <snappy.h>
+#include <utility>
 
 #include "engine/invariant.h"
 
@@ -34,22 +34,17 @@ std::string_view BlockBuilder::Add(const Row& row) {
   return std::string_view(rows_).substr(row_offset);
 }
 
-std::string_view BlockBuilder::Seal(const BlockPlace& place) {
+std::string_view BlockBuilder::Seal(BlockCompressor& compressor, const BlockPlace& place) {
   INVARIANT(!empty());
   row_count_ = 0;
-  const size_t plain_size = std::exchange(size_, 0);
-  if (plain_size <= kCompressibleBytesMax) {
-    SizeBuffer(compressed_, snappy::MaxCompressedLength(plain_size) + kBlockTrailerBytes);
-    size_t compressed_size = 0;
-    snappy::RawCompress(rows_.data(), plain_size, compressed_.data(), &compressed_size);
-    if (compressed_size <= plain_size - plain_size / 8 && compressed_size < plain_size) {
-      SealBlock(compressed_.data(), compressed_size, Compression::kSnappy, place);
-      return {compressed_.data(), compressed_size + kBlockTrailerBytes};
-    }
-  }
-  rows_.resize(plain_size + kBlockTrailerBytes);
-  SealBlock(rows_.data(), plain_size, Compression::kNone, place);
-  return {rows_.data(), plain_size + kBlockTrailerBytes};
+  return compressor.Seal(rows_, std::exchange(size_, 0), place);
+}
+
+std::string BlockBuilder::Take() {
+  INVARIANT(!empty());
+  row_count_ = 0;
+  size_ = 0;
+  return std::exchange(rows_, {});
 }
 
 }  // namespace varve::engine

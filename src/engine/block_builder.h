@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "engine/block.h"
+#include "engine/block_compressor.h"
 #include "engine/row.h"
 
 namespace varve::engine {
@@ -18,8 +19,10 @@ class BlockBuilder {
   std::string_view Add(const Row& row);
 
   // Payload and trailer, compressed where that saves at least an eighth. Needs !empty(). The bytes
-  // are valid until the next call; the builder is then empty.
-  std::string_view Seal(const BlockPlace& place);
+  // are valid until the next call of either; the builder is then empty.
+  std::string_view Seal(BlockCompressor& compressor, const BlockPlace& place);
+  // The payload, to be sealed later; the builder is then empty. Needs !empty().
+  std::string Take();
 
   bool empty() const { return row_count_ == 0; }
   size_t size() const { return size_; }  // of the payload before compression
@@ -28,7 +31,6 @@ class BlockBuilder {
 
  private:
   std::string rows_;  // of the block that grows, or of the one that was just sealed
-  std::string compressed_;
   size_t size_ = 0;
   size_t row_count_ = 0;
   Position first_position_ = 0;

@@ -160,8 +160,10 @@ Task<bool> Compactor::RunJobs() {
 }
 
 Task<Result<void>> Compactor::Run(const Job& job) {
-  // A table under which nothing lies needs no merge, unless it has tombstones to be dropped.
-  if (job.lower.empty() && job.upper.size() == 1 && job.upper[0]->info().tombstone_count == 0) {
+  // A table under which nothing lies needs no merge, unless it has tombstones to be dropped or is
+  // to be compressed better.
+  if (job.lower.empty() && job.upper.size() == 1 && job.upper[0]->info().tombstone_count == 0 &&
+      !context_.Recompresses(job.step.output_level)) {
     co_await Yield{*context_.env().background};  // many such steps must not keep a flush waiting
     if (context_.ended()) co_return context_.Stopped();
     if (job.tree->drop_persisted) co_return Result<void>();
@@ -196,7 +198,7 @@ Task<Result<void>> Compactor::Rewrite(const Job& job) {
   Result<std::vector<DyadicRange>> ranges =
       OutputRanges(job.step.range, inputs, TableBytesMax(*job.version));
   if (ranges) {
-    writer = context_.NewWriter(*job.tree, *std::move(ranges));
+    writer = context_.NewWriter(*job.tree, job.step.output_level, *std::move(ranges));
     merged = co_await Merge(job, *writer, dead);
   } else {
     merged = Fail(ranges.error());

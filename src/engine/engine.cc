@@ -37,6 +37,9 @@ void Engine::Compact() { core_->Compact(); }
 
 Stats Engine::stats() { return core_->CollectStats(); }
 void Engine::SetSyncMode(SyncMode mode) { core_->SetSyncMode(mode); }
+void Engine::SetLastLevelCompression(LastLevelCompression compression) {
+  core_->SetLastLevelCompression(compression);
+}
 
 void Engine::SetMemoryBytesMax(uint64_t bytes) {
   std::lock_guard lock(core_->store().mutex());

@@ -159,7 +159,8 @@ class Engine {
   // Memory outside the engine (clients' buffers) that the limit covers: by how much it has changed.
   void AddForeignBytes(int64_t bytes);
   void SetWriteBufferBytes(uint64_t bytes);
-  void ResetStats();  // counters, not sizes
+  void SetLastLevelCompression(LastLevelCompression compression);  // of tables written from now on
+  void ResetStats();                                               // counters, not sizes
 
  private:
   friend class Guard;

@@ -27,6 +27,9 @@ class EngineCore {
   SyncMode sync_mode() const { return sync_mode_.load(std::memory_order_relaxed); }
   void SetSyncMode(SyncMode mode);
   void Compact() { maintenance_->ScheduleWholeCompaction(); }
+  void SetLastLevelCompression(LastLevelCompression compression) {
+    maintenance_->SetLastLevelCompression(compression);
+  }
   Stats CollectStats();
 
  private:

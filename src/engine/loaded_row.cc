@@ -23,9 +23,10 @@ LoadedRow Keep(std::shared_ptr<const std::string> owner, const Row& row) {
 }  // namespace
 
 Result<std::optional<LoadedRow>> FindRow(std::string stored, const BlockPlace& place,
-                                         Position position, std::string_view key) {
+                                         Position position, std::string_view key,
+                                         const Dictionary* dictionary) {
   std::string scratch;
-  TRY_ASSIGN(std::string_view rows, DecodeBlock(stored, place, scratch));
+  TRY_ASSIGN(std::string_view rows, DecodeBlock(stored, place, scratch, dictionary));
   // Before the rows are parsed: views into a short string do not survive its move.
   const bool plain = rows.data() == stored.data();
   const auto owner = std::make_shared<const std::string>(std::move(plain ? stored : scratch));

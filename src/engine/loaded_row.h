@@ -29,9 +29,10 @@ struct Extent {
 };
 
 // The row of `key`, which is at `position`, among those of the block `stored` (payload and trailer,
-// as they were read from `place`); of a separated row its reference. Errors: kCorruption, for
-// anything that is no intact block of rows of this place.
+// as they were read from `place`); of a separated row its reference. `dictionary`: of the file's
+// blocks. Errors: kCorruption, for anything that is no intact block of rows of this place.
 Result<std::optional<LoadedRow>> FindRow(std::string stored, const BlockPlace& place,
-                                         Position position, std::string_view key);
+                                         Position position, std::string_view key,
+                                         const Dictionary* dictionary = nullptr);
 
 }  // namespace varve::engine

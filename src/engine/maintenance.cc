@@ -440,7 +440,7 @@ Task<Result<void>> Maintenance::Flush(std::shared_ptr<Generation> generation) {
   for (const auto& member : generation->members) {
     const uint64_t bytes = member.second->rows.memory_bytes();
     outputs.push_back({context_.NewWriter(
-        *member.first,
+        *member.first, 0,
         EvenRanges(FlushRangeBits(bytes, *member.first->version, store_.compaction_limits())))});
     if (member.first->drop_persisted) continue;
     const Result<void> written = co_await WriteMemtable(*member.second, outputs.back());

@@ -34,6 +34,10 @@ class Maintenance {
   void ScheduleDrops(Lsn lsn);
   // Brings the rows in memory within their budget, a little at a time.
   void ScheduleTrim();
+  // Of tables that are begun from now on. Any thread.
+  void SetLastLevelCompression(LastLevelCompression compression) {
+    context_.SetLastLevelCompression(compression);
+  }
   // As soon as there are few writes for some seconds, space that rows hide is given back.
   void ScheduleTidying();
   // While the disk is full, deletes are flushed soon.

@@ -20,7 +20,8 @@ MaintenanceContext::MaintenanceContext(const Env& env, const Options& options, S
       store_(store),
       reserve_(reserve),
       manifest_(std::move(manifest)),
-      pace_(env.clock, options.background_io_limit) {}
+      pace_(env.clock, options.background_io_limit),
+      last_level_compression_(options.last_level_compression) {}
 
 void MaintenanceContext::Post(Work work) {
   ++pending_;
@@ -87,12 +88,19 @@ Result<void> MaintenanceContext::AppendEdit(VersionEdit edit) {
   return appended;
 }
 
-std::unique_ptr<RangeWriter> MaintenanceContext::NewWriter(const Tree& tree,
+// What lies above the last level is written again soon: there a slower compression costs more than
+// it saves.
+bool MaintenanceContext::Recompresses(int level) const {
+  return level == kLevelCount - 1 && last_level_compression_ == LastLevelCompression::kZstd;
+}
+
+std::unique_ptr<RangeWriter> MaintenanceContext::NewWriter(const Tree& tree, int level,
                                                            std::vector<DyadicRange> ranges) {
-  return std::make_unique<RangeWriter>(
-      env_.files, options_.directory, &store_.next_number(), &store_.secret(), std::move(ranges),
-      TableBuilder::Settings{options_.block_bytes, options_.filter_bits_per_key,
-                             tree.wants_key_sets && store_.has_key_set_room()});
+  TableBuilder::Settings settings{options_.block_bytes, options_.filter_bits_per_key,
+                                  tree.wants_key_sets && store_.has_key_set_room()};
+  if (Recompresses(level)) settings.compression = Compression::kZstd;
+  return std::make_unique<RangeWriter>(env_.files, options_.directory, &store_.next_number(),
+                                       &store_.secret(), std::move(ranges), settings);
 }
 
 std::vector<std::pair<int, std::shared_ptr<Table>>> MaintenanceContext::TablesAt(

@@ -62,8 +62,14 @@ class MaintenanceContext {
 
   // Makes the edit durable, the next number with it. When that fails for good, writes are refused.
   Result<void> AppendEdit(VersionEdit edit);
-  // Any thread.
-  std::unique_ptr<RangeWriter> NewWriter(const Tree& tree, std::vector<DyadicRange> ranges);
+  // For tables of `level`. Any thread.
+  std::unique_ptr<RangeWriter> NewWriter(const Tree& tree, int level,
+                                         std::vector<DyadicRange> ranges);
+  // Tables of `level` that are written now are to be other than those that come from above.
+  bool Recompresses(int level) const;
+  void SetLastLevelCompression(LastLevelCompression compression) {  // any thread
+    last_level_compression_ = compression;
+  }
   // What the writer has written, for a version.
   std::vector<std::pair<int, std::shared_ptr<Table>>> TablesAt(int level,
                                                                const RangeWriter& writer) const;
@@ -83,6 +89,7 @@ class MaintenanceContext {
   SpaceReserve& reserve_;
   const std::unique_ptr<Manifest> manifest_;
   IoPace pace_;
+  std::atomic<LastLevelCompression> last_level_compression_;
   std::atomic<bool> stopping_{false};
   std::atomic<size_t> pending_{0};
   std::atomic<bool> flush_needs_room_{false};

@@ -72,7 +72,7 @@ Result<std::optional<LoadedRow>> Table::Find(Position position, std::string_view
   if (!extent) return std::optional<LoadedRow>();
   std::string bytes(extent->size, '\0');
   TRY(file_->ReadAt(extent->offset, bytes));
-  return FindIn(*extent, std::move(bytes), position, key);
+  return FindIn(*index, *extent, std::move(bytes), position, key);
 }
 
 std::optional<Extent> Table::ExtentOf(const TableIndex& index, Position position) {
@@ -80,9 +80,11 @@ std::optional<Extent> Table::ExtentOf(const TableIndex& index, Position position
   return Extent::Of(index.handle(index.BlockOf(position)));
 }
 
-Result<std::optional<LoadedRow>> Table::FindIn(const Extent& extent, std::string stored,
-                                               Position position, std::string_view key) const {
-  return FindRow(std::move(stored), {path(), info_.number, extent.offset}, position, key);
+Result<std::optional<LoadedRow>> Table::FindIn(const TableIndex& index, const Extent& extent,
+                                               std::string stored, Position position,
+                                               std::string_view key) const {
+  return FindRow(std::move(stored), {path(), info_.number, extent.offset}, position, key,
+                 index.dictionary());
 }
 
 }  // namespace varve::engine

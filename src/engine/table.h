@@ -82,8 +82,9 @@ class Table {
   // The same in steps, for who does the read: which bytes of file() they are (nothing: the table
   // does not have the key), and what they say. `index`: this table's.
   static std::optional<Extent> ExtentOf(const TableIndex& index, Position position);
-  Result<std::optional<LoadedRow>> FindIn(const Extent& extent, std::string bytes,
-                                          Position position, std::string_view key) const;
+  Result<std::optional<LoadedRow>> FindIn(const TableIndex& index, const Extent& extent,
+                                          std::string bytes, Position position,
+                                          std::string_view key) const;
   const RandomAccessFile& file() const { return *file_; }
 
   // From now on the file is removed when the last reference to the table goes.

@@ -1,12 +1,15 @@
 #include "engine/table_builder.h"
 
+#include <optional>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "engine/block.h"
 #include "engine/block_builder.h"
+#include "engine/block_compressor.h"
 #include "engine/checksum.h"
+#include "engine/dictionary_sample.h"
 #include "engine/file_appender.h"
 #include "engine/filter.h"
 #include "engine/key_set.h"
@@ -55,6 +58,10 @@ struct TableBuilder::State {
   TableProperties properties = {};
   RowDigest digest = {};
   BlockBuilder block = {};
+  BlockCompressor compressor = {};
+  std::optional<DictionarySample> sample = {};  // until it is known how to compress
+  bool has_zstd = false;
+  std::string dictionary = {};
   TableIndexBuilder index = {};
   TableReferencesBuilder references = {};
   std::vector<Position> positions = {};
@@ -66,8 +73,26 @@ struct TableBuilder::State {
   BlockPlace NextPlace() const { return {path(), properties.info.number, file_bytes()}; }
 
   Result<void> CutBlock() {
+    if (sample) {
+      sample->Add(block.first_position(), block.Take());
+      return sample->full() ? EndSample(false) : Result<void>();
+    }
     index.Add(block.first_position(), file_bytes());
-    return file->Append(block.Seal(NextPlace()));
+    return file->Append(block.Seal(compressor, NextPlace()));
+  }
+
+  // Finds out how to compress, and writes the blocks that were kept back for it.
+  Result<void> EndSample(bool is_whole_table) {
+    DictionarySample::Choice choice = sample->Choose(settings.zstd_level, is_whole_table);
+    has_zstd = choice.is_zstd;
+    dictionary = std::move(choice.dictionary);
+    if (has_zstd) compressor = BlockCompressor(settings.zstd_level, dictionary);
+    for (DictionarySample::Block& kept : sample->blocks()) {
+      index.Add(kept.first_position, file_bytes());
+      TRY(file->Append(compressor.Seal(kept.rows, kept.rows.size(), NextPlace())));
+    }
+    sample.reset();
+    return {};
   }
 
   Result<void> AddRow(const Row& row) {
@@ -106,7 +131,9 @@ struct TableBuilder::State {
 
   Result<void> WriteRest() {
     TRY(CutBlock());
+    if (sample) TRY(EndSample(true));
     TableFooter footer;
+    footer.may_have_zstd = has_zstd;
     footer.table_number = properties.info.number;
     footer.filter.offset = file_bytes();
     const uint64_t data_bytes = file_bytes();
@@ -118,6 +145,9 @@ struct TableBuilder::State {
     properties.has_filter = footer.has_filter();
     properties.block_count = index.block_count();
     TRY_ASSIGN(footer.index, AppendMetaBlock(index.Finish(data_bytes) + references.Finish()));
+    if (!dictionary.empty()) {
+      TRY_ASSIGN(footer.dictionary, AppendMetaBlock(std::move(dictionary)));
+    }
     TRY_ASSIGN(footer.properties, AppendMetaBlock(EncodeProperties(properties)));
     TRY(file->Append(EncodeFooter(footer)));
     properties.info.file_bytes = file_bytes();
@@ -167,6 +197,14 @@ Result<std::unique_ptr<TableBuilder>> TableBuilder::Create(FileSystem* files,
   std::unique_ptr<State> state(new State{files, directory, settings, std::move(file)});
   state->properties.info.number = number;
   state->properties.info.range = range;
+  if (settings.compression == Compression::kZstd) {
+    if (settings.dictionary_bytes > 0) {
+      state->sample.emplace(settings.dictionary_bytes);
+    } else {
+      state->has_zstd = true;
+      state->compressor = BlockCompressor(settings.zstd_level, {});
+    }
+  }
   return std::unique_ptr<TableBuilder>(new TableBuilder(std::move(state)));
 }
 
@@ -182,7 +220,9 @@ Result<void> TableBuilder::Add(const Row& row) {
 }
 
 uint64_t TableBuilder::row_count() const { return state_->properties.info.row_count; }
-uint64_t TableBuilder::file_bytes() const { return state_->file_bytes(); }
+uint64_t TableBuilder::file_bytes() const {
+  return state_->file_bytes() + (state_->sample ? state_->sample->bytes() : 0);
+}
 
 Result<TableInfo> TableBuilder::Finish(const PositionSecret& secret) {
   State& state = *state_;

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "engine/block.h"
 #include "engine/env.h"
 #include "engine/error.h"
 #include "engine/row.h"
@@ -25,6 +26,11 @@ class TableBuilder {
     size_t block_bytes = 4096;
     int filter_bits_per_key = 10;
     bool with_key_set = false;
+    Compression compression = Compression::kSnappy;  // or kZstd: where it saves much, else snappy
+    // For zstd. The figures behind the defaults: docs/benchmarks.md.
+    int zstd_level = 3;
+    size_t dictionary_bytes =
+        32 << 10;  // at most, made of the table's own rows; 0: none, and zstd always
   };
   static Result<std::unique_ptr<TableBuilder>> Create(FileSystem* files,
                                                       const std::string& directory, uint64_t number,

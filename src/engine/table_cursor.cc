@@ -62,8 +62,8 @@ struct TableCursor::State {
     if (handle.offset < chunk_begin || handle.end() > chunk_end) TRY(ReadChunk(number));
     const std::string_view stored(chunk.data() + (handle.offset - chunk_begin),
                                   handle.size + kBlockTrailerBytes);
-    TRY_ASSIGN(rows,
-               DecodeBlock(stored, {table->path(), table->info().number, handle.offset}, scratch));
+    TRY_ASSIGN(rows, DecodeBlock(stored, {table->path(), table->info().number, handle.offset},
+                                 scratch, index->dictionary()));
     block = number;
     block_rows_bytes = rows.size();
     return {};

@@ -32,15 +32,20 @@ Result<void> CheckName(std::string_view what, std::string_view name, std::string
               known);
 }
 
-// Whether the blocks stand side by side from the data's end up to the footer.
-bool Tiles(const TableFooter& footer, uint64_t file_bytes) {
+// Whether the blocks stand side by side from the data's end up to the footer. Finds the dictionary.
+bool Tile(TableFooter& footer, uint64_t file_bytes) {
   // First each size by itself: a sum of wild numbers could wrap around.
   for (const BlockHandle& handle : {footer.filter, footer.index, footer.properties}) {
     if (handle.offset > file_bytes || handle.size > file_bytes) return false;
   }
   const uint64_t filter_end = footer.has_filter() ? footer.filter.end() : footer.filter.offset;
+  const uint64_t index_end = footer.index.end();
+  if (footer.may_have_zstd && footer.properties.offset > index_end + kBlockTrailerBytes) {
+    footer.dictionary = {index_end, footer.properties.offset - index_end - kBlockTrailerBytes};
+  }
+  const uint64_t dictionary_end = footer.has_dictionary() ? footer.dictionary.end() : index_end;
   return footer.data_bytes() > kBlockTrailerBytes && footer.index.offset == filter_end &&
-         footer.properties.offset == footer.index.end() &&
+         footer.properties.offset == dictionary_end &&
          footer.properties.end() + kFooterBytes == file_bytes;
 }
 
@@ -58,7 +63,7 @@ std::string EncodeFooter(const TableFooter& footer) {
     PutFixed64(out, handle.size);
   }
   PutFixed64(out, footer.table_number);
-  PutFixed32(out, kTableVersion);
+  PutFixed32(out, footer.may_have_zstd ? kTableVersionZstd : kTableVersion);
   PutFixed32(out, 0);
   PutFixed64(out, Checksum(out));
   PutFixed64(out, kTableMagic);
@@ -81,12 +86,13 @@ Result<TableFooter> DecodeFooter(std::string_view bytes, uint64_t file_bytes,
                 file_bytes - kFooterBytes, computed, stored);
   }
   // Behind the checksum, so that a flipped bit is not taken for a newer release.
-  if (const uint32_t version = DecodeFixed32(bytes.data() + kFooterVersionOffset);
-      version != kTableVersion) {
-    return Fail(Errc::kInvalidArgument, "{}: SSTable version {}, this release knows {}", path,
-                version, kTableVersion);
+  const uint32_t version = DecodeFixed32(bytes.data() + kFooterVersionOffset);
+  if (version != kTableVersion && version != kTableVersionZstd) {
+    return Fail(Errc::kInvalidArgument, "{}: SSTable version {}, this release knows {} and {}",
+                path, version, kTableVersion, kTableVersionZstd);
   }
   TableFooter footer;
+  footer.may_have_zstd = version == kTableVersionZstd;
   const char* at = bytes.data();
   for (BlockHandle* handle : {&footer.filter, &footer.index, &footer.properties}) {
     handle->offset = DecodeFixed64(at);
@@ -94,7 +100,7 @@ Result<TableFooter> DecodeFooter(std::string_view bytes, uint64_t file_bytes,
     at += 16;
   }
   footer.table_number = DecodeFixed64(at);
-  if (!Tiles(footer, file_bytes)) {
+  if (!Tile(footer, file_bytes)) {
     return Fail(Errc::kCorruption, "{}: footer at {}: its blocks do not fill the file's {} bytes",
                 path, file_bytes - kFooterBytes, file_bytes);
   }

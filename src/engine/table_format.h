@@ -9,12 +9,16 @@
 #include "engine/error.h"
 #include "engine/table.h"
 
-// SSTable v1, file table-<number>.sst; integers little-endian; drawn whole in docs/formats.md:
-//   data blocks | filter block, or none | index block | properties block | footer
+// SSTable v1 and v2, file table-<number>.sst; integers little-endian; drawn whole in
+// docs/formats.md:
+//   data blocks | filter block, or none | index block | dictionary block, v2, or none
+//   properties block | footer
 // The parts follow each other without gaps, so a footer has no room to point somewhere else.
 namespace varve::engine {
 
 inline constexpr uint32_t kTableVersion = 1;
+// Blocks may be compressed by zstd, with the dictionary if there is one.
+inline constexpr uint32_t kTableVersionZstd = 2;
 inline constexpr uint64_t kTableMagic = 0x4c42542d45565256;  // "VRVE-TBL" in the file
 
 // Footer, the last 80 bytes of the file. Offset, field:
@@ -22,7 +26,8 @@ inline constexpr uint64_t kTableMagic = 0x4c42542d45565256;  // "VRVE-TBL" in th
 //      trailer | 16 index offset u64 | 24 index size u64 | 32 properties offset u64
 //   40 properties size u64 | 48 table number u64 | 56 version u32 | 60 zero u32
 //   64 checksum u64 (XXH3-64) of [0, 64) | 72 magic u64
-// All versions have this footer; what changes is what its version says about the rest.
+// All versions have this footer; what changes is what its version says about the rest. The
+// dictionary block is what stands between the index and the properties.
 inline constexpr size_t kFooterBytes = 80;
 static_assert(kFooterBytes == 7 * sizeof(uint64_t) + 2 * sizeof(uint32_t) + 2 * sizeof(uint64_t));
 
@@ -30,9 +35,12 @@ struct TableFooter {
   BlockHandle filter;
   BlockHandle index;
   BlockHandle properties;
+  BlockHandle dictionary = {};  // not written, see above; size 0: there is none
   uint64_t table_number = 0;
+  bool may_have_zstd = false;  // version 2
 
   bool has_filter() const { return filter.size > 0; }
+  bool has_dictionary() const { return dictionary.size > 0; }
   uint64_t data_bytes() const { return filter.offset; }  // all data blocks, trailers included
 };
 

@@ -70,6 +70,14 @@ Result<std::unique_ptr<const TableIndex>> TableIndex::Load(const RandomAccessFil
       return Fail(Errc::kCorruption, "{}: filter at {} is none", file.path(), footer.filter.offset);
     }
   }
+  if (footer.has_dictionary()) {
+    TRY_ASSIGN(payload, tail.Block(footer.dictionary, scratch));
+    index->dictionary_ = Dictionary::Decode(payload);
+    if (index->dictionary_ == nullptr) {
+      return Fail(Errc::kCorruption, "{}: dictionary at {} is none", file.path(),
+                  footer.dictionary.offset);
+    }
+  }
   return std::unique_ptr<const TableIndex>(std::move(index));
 }
 
@@ -148,7 +156,7 @@ size_t TableIndex::BlockOf(Position position) const {
 uint64_t TableIndex::memory_bytes() const {
   return sizeof *this + first_positions_.capacity() * sizeof(Position) +
          offsets_.capacity() * sizeof(uint64_t) + references_.memory_bytes() +
-         (filter_ ? filter_->memory_bytes() : 0);
+         (filter_ ? filter_->memory_bytes() : 0) + (dictionary_ ? dictionary_->memory_bytes() : 0);
 }
 
 void TableIndexBuilder::Add(Position first_position, uint64_t offset) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine/block.h"
+#include "engine/dictionary.h"
 #include "engine/env.h"
 #include "engine/error.h"
 #include "engine/filter.h"
@@ -18,7 +19,8 @@
 
 namespace varve::engine {
 
-// What of a table is kept in memory: its filter, and where each data block begins.
+// What of a table is kept in memory: its filter, where each data block begins, and the dictionary
+// that they were compressed with.
 // Format: the index block's payload, for n data blocks: n first positions u64, ascending | n + 1
 //         offsets u64, ascending: the blocks' beginnings, and the end of the last one (trailer
 //         included). Rows of equal position are never parted, so a position lies in one block.
@@ -26,9 +28,9 @@ namespace varve::engine {
 // Threads: any; it never changes.
 class TableIndex {
  public:
-  // Reads and checks footer, properties, filter and index. Blocks. `expected`: what the manifest
-  // says; a file that says otherwise is corrupt. Errors: kCorruption, kInvalidArgument (a format
-  // this release does not know), kIo.
+  // Reads and checks footer, properties, filter, index and dictionary. Blocks. `expected`: what the
+  // manifest says; a file that says otherwise is corrupt. Errors: kCorruption, kInvalidArgument (a
+  // format this release does not know), kIo.
   static Result<std::unique_ptr<const TableIndex>> Load(const RandomAccessFile& file,
                                                         const TableInfo& expected);
 
@@ -46,6 +48,7 @@ class TableIndex {
   Position smallest() const { return smallest_; }
   Position largest() const { return largest_; }
   const TableReferences& references() const { return references_; }
+  const Dictionary* dictionary() const { return dictionary_.get(); }  // null: the table has none
   uint64_t memory_bytes() const;
 
  private:
@@ -57,6 +60,7 @@ class TableIndex {
   std::vector<uint64_t> offsets_;
   std::optional<Filter> filter_;
   TableReferences references_;
+  std::unique_ptr<const Dictionary> dictionary_;
   Position smallest_ = 0;
   Position largest_ = 0;
   double blocks_per_position_ = 0;  // for interpolation

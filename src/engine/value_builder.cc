@@ -31,7 +31,7 @@ Result<ValueReference> ValueFileBuilder::Add(const Row& row) {
   INVARIANT(!row.is_tombstone && !row.reference && row.value.size() <= kSeparatedBytesMax);
   const auto ordinal = static_cast<uint32_t>(index_.record_count());
   block_.Add(row);
-  const std::string_view record = block_.Seal(NextPlace());
+  const std::string_view record = block_.Seal(compressor_, NextPlace());
   TRY(Append(info_.number, ordinal, record, row));
   return ValueReference{info_.number, ordinal, static_cast<uint32_t>(record.size())};
 }

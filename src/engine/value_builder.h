@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "engine/block_builder.h"
+#include "engine/block_compressor.h"
 #include "engine/env.h"
 #include "engine/error.h"
 #include "engine/file_appender.h"
@@ -64,6 +65,7 @@ class ValueFileBuilder {
   ValueFileInfo info_;
   bool released_ = false;
   BlockBuilder block_;
+  BlockCompressor compressor_;
   ValueIndexBuilder index_;
   std::string scratch_;
   uint64_t digest_ = 0;  // of all records: what is read back must be what was written

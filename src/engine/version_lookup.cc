@@ -106,7 +106,7 @@ bool VersionLookup::TakeIn(const Piece& piece, const Result<void>& read) {
   Result<std::optional<LoadedRow>> found =
       piece.values != nullptr
           ? piece.values->FindIn(piece.extent, std::move(block_), position_, key_)
-          : piece.table->FindIn(piece.extent, std::move(block_), position_, key_);
+          : piece.table->FindIn(*index_, piece.extent, std::move(block_), position_, key_);
   if (found && !found->has_value()) {
     if (piece.values == nullptr) LeaveTable();
     return false;

@@ -100,6 +100,7 @@ int Serve(const CommandLine& command_line, Config& config) {
                                        .sync_mode = settings.appendfsync,
                                        .write_buffer_bytes = settings.write_buffer_size,
                                        .memory_bytes_max = settings.maxmemory,
+                                       .last_level_compression = settings.compression_last_level,
                                        .background_threads = settings.background_threads,
                                        .background_io_limit = settings.background_io_limit,
                                        .value_threshold_bytes = settings.value_log_threshold});

@@ -20,6 +20,9 @@ struct Name {
 constexpr Name<engine::SyncMode> kSyncModes[] = {{"always", engine::SyncMode::kAlways},
                                                  {"everysec", engine::SyncMode::kEverySecond},
                                                  {"no", engine::SyncMode::kNever}};
+constexpr Name<engine::LastLevelCompression> kLastLevelCompressions[] = {
+    {"zstd", engine::LastLevelCompression::kZstd},
+    {"snappy", engine::LastLevelCompression::kSnappy}};
 constexpr Name<LogLevel> kLogLevels[] = {{"debug", LogLevel::kDebug},
                                          {"verbose", LogLevel::kVerbose},
                                          {"notice", LogLevel::kNotice},
@@ -198,6 +201,10 @@ Result<void> ParseValue(const Option&, std::span<const std::string> arguments,
                         engine::SyncMode& value) {
   return ParseName<engine::SyncMode>(arguments, kSyncModes, value);
 }
+Result<void> ParseValue(const Option&, std::span<const std::string> arguments,
+                        engine::LastLevelCompression& value) {
+  return ParseName<engine::LastLevelCompression>(arguments, kLastLevelCompressions, value);
+}
 Result<void> ParseValue(const Option&, std::span<const std::string> arguments, LogLevel& value) {
   return ParseName<LogLevel>(arguments, kLogLevels, value);
 }
@@ -228,6 +235,9 @@ std::string FormatValue(const Option&, const OutputLimits& value) {
 
 std::string FormatValue(const Option&, engine::SyncMode value) {
   return FormatName<engine::SyncMode>(kSyncModes, value);
+}
+std::string FormatValue(const Option&, engine::LastLevelCompression value) {
+  return FormatName<engine::LastLevelCompression>(kLastLevelCompressions, value);
 }
 std::string FormatValue(const Option&, LogLevel value) {
   return FormatName<LogLevel>(kLogLevels, value);

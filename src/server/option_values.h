@@ -23,6 +23,8 @@ Result<void> ParseValue(const Option&, std::span<const std::string> arguments,
 Result<void> ParseValue(const Option&, std::span<const std::string> arguments, OutputLimits& value);
 Result<void> ParseValue(const Option&, std::span<const std::string> arguments,
                         engine::SyncMode& value);
+Result<void> ParseValue(const Option&, std::span<const std::string> arguments,
+                        engine::LastLevelCompression& value);
 Result<void> ParseValue(const Option&, std::span<const std::string> arguments, LogLevel& value);
 Result<void> ParseValue(const Option&, std::span<const std::string> arguments, DebugAccess& value);
 
@@ -32,6 +34,7 @@ std::string FormatValue(const Option&, const std::string& value);
 std::string FormatValue(const Option&, const std::vector<std::string>& value);
 std::string FormatValue(const Option&, const OutputLimits& value);
 std::string FormatValue(const Option&, engine::SyncMode value);
+std::string FormatValue(const Option&, engine::LastLevelCompression value);
 std::string FormatValue(const Option&, LogLevel value);
 std::string FormatValue(const Option&, DebugAccess value);
 

@@ -128,6 +128,12 @@ const Option kOptions[] = {
      .at_runtime = true,
      .unit = Unit::kBytes,
      .doc = "bytes for memtables, cached rows, filters, indexes; 0 is half of the memory there is"},
+    {.name = "compression-last-level",
+     .field = &S::compression_last_level,
+     .default_text = "zstd",
+     .at_runtime = true,
+     .doc =
+         "how tables of the lowest level are compressed: zstd or snappy; for those written next"},
     {.name = "loglevel",
      .field = &S::loglevel,
      .default_text = "notice",

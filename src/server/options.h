@@ -21,7 +21,8 @@ struct FixedValue {};
 using Field =
     std::variant<FixedValue, bool Settings::*, uint64_t Settings::*, std::string Settings::*,
                  std::vector<std::string> Settings::*, OutputLimits Settings::*,
-                 engine::SyncMode Settings::*, LogLevel Settings::*, DebugAccess Settings::*>;
+                 engine::SyncMode Settings::*, engine::LastLevelCompression Settings::*,
+                 LogLevel Settings::*, DebugAccess Settings::*>;
 
 struct Option {
   std::string_view name;

@@ -141,6 +141,7 @@ std::optional<commands::ConfigRefusal> Server::SetConfig(
   engine_.SetSyncMode(settings.appendfsync);
   engine_.SetMemoryBytesMax(settings.maxmemory);
   engine_.SetWriteBufferBytes(settings.write_buffer_size);
+  engine_.SetLastLevelCompression(settings.compression_last_level);
   return std::nullopt;
 }
 

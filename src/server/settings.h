@@ -51,6 +51,7 @@ struct Settings {
   uint64_t background_threads = 0;
   uint64_t background_io_limit = 0;
   uint64_t maxmemory = 0;
+  engine::LastLevelCompression compression_last_level = engine::LastLevelCompression::kZstd;
   // Operation
   LogLevel loglevel = LogLevel::kNotice;
   std::string logfile;

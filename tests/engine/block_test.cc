@@ -18,8 +18,9 @@ const BlockPlace kPlace{kPath, 7, 4096};
 
 std::string Build(const std::vector<OwnedRow>& rows, const BlockPlace& place = kPlace) {
   BlockBuilder builder;
+  BlockCompressor compressor;
   for (const OwnedRow& row : rows) builder.Add(row.view());
-  return std::string(builder.Seal(place));
+  return std::string(builder.Seal(compressor, place));
 }
 
 std::vector<OwnedRow> RowsOf(std::string_view payload) {
@@ -65,6 +66,7 @@ TEST_CASE("block: it is stored plain where compression does not pay", "[engine][
 
 TEST_CASE("block: a builder serves many blocks, huge ones in between", "[engine][block]") {
   BlockBuilder builder;
+  BlockCompressor compressor;
   for (const size_t size : {10, 100'000, 5, 20'000'000, 1, 4096}) {
     CAPTURE(size);
     const std::string value(size, 'v');
@@ -73,7 +75,7 @@ TEST_CASE("block: a builder serves many blocks, huge ones in between", "[engine]
     CHECK(builder.first_position() == 3);
     CHECK(builder.last_position() == 3);
     std::string scratch;
-    const auto payload = DecodeBlock(builder.Seal(kPlace), kPlace, scratch);
+    const auto payload = DecodeBlock(builder.Seal(compressor, kPlace), kPlace, scratch);
     REQUIRE(payload);
     const auto rows = RowsOf(*payload);
     REQUIRE(rows.size() == 2);
@@ -130,11 +132,11 @@ TEST_CASE("block: a false length of compressed bytes sizes no allocation", "[eng
 
 TEST_CASE("block: an unknown compression is refused", "[engine][block]") {
   std::string block = "payload" + std::string(kBlockTrailerBytes, '\0');
-  SealBlock(block.data(), 7, static_cast<Compression>(2), kPlace);
+  SealBlock(block.data(), 7, static_cast<Compression>(3), kPlace);
   std::string scratch;
   const auto payload = DecodeBlock(block, kPlace, scratch);
   REQUIRE_FALSE(payload);
-  CHECK(payload.error().context.find("unknown compression 2") != std::string::npos);
+  CHECK(payload.error().context.find("unknown compression 3") != std::string::npos);
 }
 
 TEST_CASE("block: random bytes under a right checksum are harmless", "[engine][block][fuzz]") {
@@ -143,7 +145,7 @@ TEST_CASE("block: random bytes under a right checksum are harmless", "[engine][b
     const size_t size = random() % 64;
     std::string block(size + kBlockTrailerBytes, '\0');
     for (char& byte : block) byte = static_cast<char>(random() % 3 == 0 ? random() : random() % 9);
-    SealBlock(block.data(), size, static_cast<Compression>(random() % 2), kPlace);
+    SealBlock(block.data(), size, static_cast<Compression>(random() % 3), kPlace);
     std::string scratch;
     const auto payload = DecodeBlock(block, kPlace, scratch);
     if (!payload) continue;

@@ -7,6 +7,8 @@
 #include <random>
 
 #include "engine/support/engine_driver.h"
+#include "engine/support/table_fixture.h"
+#include "engine/table_format.h"
 
 namespace varve::engine::testing {
 namespace {
@@ -21,6 +23,7 @@ struct Shape {
   size_t value_bytes_max;
   size_t settling_loads_max;
   size_t value_threshold_bytes;
+  bool documents = false;  // values that have much in common: tables make dictionaries
 };
 
 constexpr Shape kShapes[] = {
@@ -29,6 +32,7 @@ constexpr Shape kShapes[] = {
     {"every write faults", 8 * 1024, 72 * 1024, 1000, 60, 0, 0},
     {"a few settling loads", 16 * 1024, 160 * 1024, 3000, 40, 3, 0},
     {"large values", 256 * 1024, 4 << 20, 60, 80 * 1024, 4096, 0},
+    {"documents", 128 * 1024, 512 * 1024, 1500, 700, 4096, 0, true},
     {"separated values", 8 * 1024, 72 * 1024, 1000, 60, 4096, 1},
     {"many values separated", 8 * 1024, 160 * 1024, 400, 60, 3, 45},
     {"large values separated", 256 * 1024, 4 << 20, 60, 80 * 1024, 4096, 4096},
@@ -42,6 +46,8 @@ class Run {
     options_.memory_bytes_max = shape.memory_bytes_max;
     options_.settling_loads_max = shape.settling_loads_max;
     options_.value_threshold_bytes = shape.value_threshold_bytes;
+    options_.last_level_compression =
+        seed % 2 == 0 ? LastLevelCompression::kSnappy : LastLevelCompression::kZstd;
     Reopen();
   }
 
@@ -111,6 +117,20 @@ class Run {
     }
     return deepest;
   }
+  bool has_dictionary() {
+    FileSystem& files = *machine_.env().files;
+    const auto names = files.List("db");
+    REQUIRE(names);
+    for (const std::string& name : *names) {
+      if (!name.ends_with(".sst")) continue;
+      const std::string bytes = *files.ReadWhole("db/" + name);
+      const auto footer = DecodeFooter(std::string_view(bytes).substr(bytes.size() - kFooterBytes),
+                                       bytes.size(), name);
+      REQUIRE(footer);
+      if (footer->has_dictionary()) return true;
+    }
+    return false;
+  }
   Stats stats() { return driver_->engine().stats(); }
   uint64_t collections() const { return collections_; }  // as of the last Reopen()
 
@@ -118,8 +138,18 @@ class Run {
   uint64_t Below(uint64_t end) { return random_() % end; }
   std::string Key() { return "key:" + std::to_string(Below(shape_.key_space)); }
   std::string Value() {
+    if (shape_.documents) return Document();
     return std::string(Below(shape_.value_bytes_max), static_cast<char>('a' + Below(26))) +
            std::to_string(random_());
+  }
+
+  std::string Document() {
+    static const std::vector<OwnedRow> rows = DocumentRows(100, 1);
+    std::string document = rows[Below(rows.size())].value + std::to_string(random_());
+    while (document.size() < Below(shape_.value_bytes_max)) {
+      document += rows[Below(rows.size())].value.substr(0, 100);
+    }
+    return document;
   }
 
   void Put() {
@@ -213,6 +243,7 @@ TEST_CASE("engine: equals std::map under random commands, steps and reopens", "[
     size_t deepest = 0;
     uint64_t separated = 0;
     uint64_t collections = 0;
+    bool has_dictionary = false;
     for (uint64_t seed = begin; seed < begin + SeedCount(); ++seed) {
       INFO("shape " << shape.name << ", seed " << seed);
       Run run(seed, shape);
@@ -226,10 +257,12 @@ TEST_CASE("engine: equals std::map under random commands, steps and reopens", "[
       deepest = std::max(deepest, run.deepest_level());
       separated += run.stats().value_live_bytes;
       collections += run.collections();
+      has_dictionary |= run.has_dictionary();
     }
     INFO("shape " << shape.name);
     CHECK((separated > 0) == (shape.value_threshold_bytes > 0));
     CHECK((collections > 0) == (shape.value_threshold_bytes > 0));
+    CHECK(has_dictionary == shape.documents);
     CHECK(deepest >= 1);  // else the limits were not small enough to test anything
   }
 }

@@ -21,10 +21,14 @@ const std::string kPath = "db/table-6.sst";
 
 // A table's file, to be changed and opened again.
 struct Sample {
-  explicit Sample(std::vector<OwnedRow> sample_rows, size_t block_bytes = 400)
+  explicit Sample(std::vector<OwnedRow> sample_rows, size_t block_bytes = 400,
+                  Compression compression = Compression::kSnappy)
       : rows(std::move(sample_rows)) {
     REQUIRE(files.CreateDirectories("db"));
-    const auto built = testing::BuildTable(&files, "db", 6, rows, {.block_bytes = block_bytes});
+    TableBuilder::Settings settings;
+    settings.block_bytes = block_bytes;
+    settings.compression = compression;
+    const auto built = testing::BuildTable(&files, "db", 6, rows, settings);
     REQUIRE(built);
     info = *built;
     bytes = *files.ReadWhole(kPath);
@@ -109,6 +113,55 @@ TEST_CASE("table damage: a flipped bit in any byte of a table with separated val
   TableInfo other = sample.info;
   ++other.value_count;
   REQUIRE(ReadAll(sample, sample.bytes, other));
+}
+
+// A table of 300 rows, 50 KB of them, with a dictionary.
+Sample ZstdSample(uint64_t seed) {
+  Sample sample(testing::DocumentRows(300, seed), 500, Compression::kZstd);
+  REQUIRE(sample.footer.has_dictionary());
+  return sample;
+}
+
+// Whether what a lookup says of a few of the rows is right or a corruption, and whether one was
+// reported.
+bool FindSome(Sample& sample, const std::string& changed) {
+  sample.files.Write(kPath, changed);
+  const auto table = Table::Open(&sample.files, "db", sample.info);
+  REQUIRE(table);
+  bool reported = false;
+  for (size_t i = 0; i < sample.rows.size(); i += 20) {
+    const OwnedRow& row = sample.rows[i];
+    const auto found = (*table)->Find(row.position, row.key);
+    if (!found) {
+      CheckError(found.error());
+      reported = true;
+    } else {
+      REQUIRE((*found && OwnedRow::Of((*found)->row) == row));
+    }
+  }
+  return reported;
+}
+
+TEST_CASE("table damage: a flipped bit in any byte of a table with a dictionary",
+          "[engine][table]") {
+  Sample sample = ZstdSample(1);
+  CHECK_FALSE(ReadAll(sample, sample.bytes, sample.info));
+  const BlockHandle dictionary = sample.footer.dictionary;
+  for (size_t offset = 0; offset < sample.bytes.size(); ++offset) {
+    CAPTURE(offset);
+    std::string changed = sample.bytes;
+    changed[offset] ^= static_cast<char>(1 << (offset % 8));
+    const bool reported = FindSome(sample, changed);
+    // Without the dictionary, or what stands around it, no row can be read.
+    if (offset >= sample.footer.index.offset) REQUIRE(reported);
+    if (offset % 50 == 0) REQUIRE(ReadAll(sample, changed, sample.info));
+    if (offset < dictionary.offset || offset >= dictionary.end()) continue;
+    const auto table = Table::Open(&sample.files, "db", sample.info);
+    const auto index = (*table)->LoadIndex();
+    REQUIRE_FALSE(index);
+    REQUIRE(index.error().context.find(kPath + ": block at " + std::to_string(dictionary.offset)) ==
+            0);
+  }
 }
 
 TEST_CASE("table damage: cut or grown to any length", "[engine][table]") {
@@ -222,6 +275,69 @@ TEST_CASE("table damage: random bytes in any block, under a right checksum",
         static_cast<Compression>(random() % 8 == 0 ? 2 : sample.bytes[handle.offset + handle.size]);
     std::string changed = sample.bytes;
     Reseal(changed, handle, payload, compression);
+    Exercise(sample, changed);
+  }
+}
+
+TEST_CASE("table damage: a dictionary that is none, under a right checksum", "[engine][table]") {
+  Sample sample = ZstdSample(2);
+  const BlockHandle handle = sample.footer.dictionary;
+  for (const std::string& payload :
+       {std::string(handle.size, '\0'), std::string(handle.size, 'd'),
+        sample.bytes.substr(handle.offset, 8) + std::string(handle.size - 8, '\xff')}) {
+    std::string changed = sample.bytes;
+    Reseal(changed, handle, payload);
+    REQUIRE(ReadAll(sample, changed, sample.info));
+    const auto table = Table::Open(&sample.files, "db", sample.info);
+    const auto index = (*table)->LoadIndex();
+    REQUIRE_FALSE(index);
+    CHECK(index.error().context ==
+          kPath + ": dictionary at " + std::to_string(handle.offset) + " is none");
+  }
+}
+
+TEST_CASE("table damage: a table that lost its dictionary", "[engine][table]") {
+  // As if it had been written without one: properties and footer stand where it stood.
+  Sample sample = ZstdSample(3);
+  const BlockHandle dictionary = sample.footer.dictionary;
+  const std::string properties =
+      sample.bytes.substr(sample.footer.properties.offset, sample.footer.properties.size);
+  std::string changed = sample.bytes.substr(0, dictionary.offset);
+  TableFooter footer = sample.footer;
+  footer.properties.offset = dictionary.offset;
+  changed.resize(footer.properties.end());
+  Reseal(changed, footer.properties, properties);
+  changed += EncodeFooter(footer);
+  TableInfo info = sample.info;
+  info.file_bytes = changed.size();
+  REQUIRE(ReadAll(sample, changed, info));
+}
+
+TEST_CASE("table damage: random bytes in any block of zstd's, under a right checksum",
+          "[engine][table][fuzz]") {
+  Sample sample = ZstdSample(4);
+  std::vector<BlockHandle> handles = {sample.footer.dictionary, {}, {}, {}};
+  const std::string_view index(sample.bytes.data() + sample.footer.index.offset,
+                               sample.footer.index.size);
+  const size_t block_count = index.size() / 16;
+  for (size_t i = 1; i < handles.size(); ++i) {  // the last ones: the first are in the dictionary
+    const uint64_t begin = DecodeFixed64(index.data() + 8 * (2 * block_count - i));
+    const uint64_t end = DecodeFixed64(index.data() + 8 * (2 * block_count - i + 1));
+    handles[i] = {begin, end - begin - kBlockTrailerBytes};
+  }
+  std::mt19937_64 random(14);
+  for (int run = 0; run < 3'000; ++run) {
+    CAPTURE(run);
+    const BlockHandle handle = handles[random() % handles.size()];
+    std::string payload = sample.bytes.substr(handle.offset, handle.size);
+    // At the beginning, where lengths and tables of codes are, or anywhere.
+    const size_t reach = random() % 2 == 0 ? std::min<size_t>(24, payload.size()) : payload.size();
+    for (size_t i = 1 + random() % 4; i > 0; --i) {
+      payload[random() % reach] = static_cast<char>(random());
+    }
+    std::string changed = sample.bytes;
+    Reseal(changed, handle, payload,
+           static_cast<Compression>(sample.bytes[handle.offset + handle.size]));
     Exercise(sample, changed);
   }
 }

@@ -48,6 +48,37 @@ TEST_CASE("footer: comes back", "[engine][table]") {
   CHECK(footer->table_number == 9);
 }
 
+TEST_CASE("footer: a dictionary may stand between index and properties", "[engine][table]") {
+  TableFooter sample = SampleFooter();
+  sample.may_have_zstd = true;
+  const std::string without = EncodeFooter(sample);
+  sample.dictionary = {sample.properties.offset, 400};
+  sample.properties.offset = sample.dictionary.end();
+  const std::string with = EncodeFooter(sample);
+  const uint64_t file_bytes = kFileBytes + 409;
+
+  const auto footer = DecodeFooter(with, file_bytes, kPath);
+  REQUIRE(footer);
+  CHECK(footer->may_have_zstd);
+  CHECK(footer->has_dictionary());
+  CHECK(footer->dictionary == sample.dictionary);
+  CHECK(footer->properties == sample.properties);
+  const auto none = DecodeFooter(without, kFileBytes, kPath);
+  REQUIRE(none);
+  CHECK(none->may_have_zstd);
+  CHECK_FALSE(none->has_dictionary());
+
+  std::string old = with;  // there was no such block in version 1
+  EncodeFixed32(old.data() + 56, kTableVersion);
+  CHECK_FALSE(DecodeFooter(Seal(old), file_bytes, kPath));
+  for (const uint64_t gap : {1, 8, 9}) {  // no room for a block
+    CAPTURE(gap);
+    std::string changed = without;
+    EncodeFixed64(changed.data() + 32, 5318 + gap);
+    CHECK_FALSE(DecodeFooter(Seal(changed), kFileBytes + gap, kPath));
+  }
+}
+
 TEST_CASE("footer: a flipped bit anywhere is found", "[engine][table]") {
   const std::string bytes = EncodeFooter(SampleFooter());
   for (size_t i = 0; i < bytes.size() * 8; ++i) {
@@ -63,11 +94,11 @@ TEST_CASE("footer: a flipped bit anywhere is found", "[engine][table]") {
 
 TEST_CASE("footer: another version is refused by name", "[engine][table]") {
   std::string bytes = EncodeFooter(SampleFooter());
-  EncodeFixed32(bytes.data() + 56, 2);
+  EncodeFixed32(bytes.data() + 56, 3);
   const auto footer = DecodeFooter(Seal(bytes), kFileBytes, kPath);
   REQUIRE_FALSE(footer);
   CHECK(footer.error().code == Errc::kInvalidArgument);
-  CHECK(footer.error().context == kPath + ": SSTable version 2, this release knows 1");
+  CHECK(footer.error().context == kPath + ": SSTable version 3, this release knows 1 and 2");
 }
 
 TEST_CASE("footer: blocks that do not tile the file are refused", "[engine][table]") {

@@ -38,10 +38,13 @@ class Disk {
   uint64_t reads() const { return reads_; }
 
   std::shared_ptr<Table> Build(const std::vector<OwnedRow>& rows, size_t block_bytes = 4096,
-                               int filter_bits_per_key = 10, DyadicRange range = {}) {
-    const auto info =
-        BuildTable(files(), "db", 3, rows,
-                   {.block_bytes = block_bytes, .filter_bits_per_key = filter_bits_per_key}, range);
+                               int filter_bits_per_key = 10, DyadicRange range = {},
+                               Compression compression = Compression::kSnappy) {
+    TableBuilder::Settings settings;
+    settings.block_bytes = block_bytes;
+    settings.filter_bits_per_key = filter_bits_per_key;
+    settings.compression = compression;
+    const auto info = BuildTable(files(), "db", 3, rows, settings, range);
     REQUIRE(info);
     auto table = Table::Open(files(), "db", *info);
     REQUIRE(table);
@@ -94,14 +97,17 @@ std::vector<OwnedRow> CollidingRows() {
 
 TEST_CASE("table: rows come back, by cursor and by key", "[engine][table]") {
   const std::vector<std::vector<OwnedRow>> samples = {
-      RandomRows(1, 1), RandomRows(2, 2), RandomRows(2000, 3), OddRows(), CollidingRows()};
+      RandomRows(1, 1), RandomRows(2, 2), RandomRows(2000, 3),
+      OddRows(),        CollidingRows(),  testing::DocumentRows(500, 4)};
   for (size_t sample = 0; sample < samples.size(); ++sample) {
     for (const size_t block_bytes : {1, 200, 4096, 1 << 20}) {
       for (const int filter_bits_per_key : {0, 10}) {
-        CAPTURE(sample, block_bytes, filter_bits_per_key);
+        const bool is_zstd = (sample + block_bytes + filter_bits_per_key) % 2 == 0;
+        CAPTURE(sample, block_bytes, filter_bits_per_key, is_zstd);
         const auto& rows = samples[sample];
         Disk disk;
-        const auto table = disk.Build(rows, block_bytes, filter_bits_per_key);
+        const auto table = disk.Build(rows, block_bytes, filter_bits_per_key, {},
+                                      is_zstd ? Compression::kZstd : Compression::kSnappy);
         for (const size_t readahead_bytes : {0, 1000, 1 << 20}) {
           TableCursor cursor(table, &TestSecret(), readahead_bytes, true);
           CHECK_FALSE(cursor.Valid());

@@ -58,6 +58,21 @@ std::vector<OwnedRow> RandomSeparatedRows(size_t count, uint64_t seed) {
   return rows;
 }
 
+std::vector<OwnedRow> DocumentRows(size_t count, uint64_t seed) {
+  std::mt19937_64 random(seed);
+  std::vector<OwnedRow> rows;
+  for (size_t i = 0; i < count; ++i) {
+    rows.push_back({0, "document:" + std::to_string(i), "", false});
+    std::string& value = rows.back().value;
+    for (const char* field : {"identifier", "customer", "description", "quantity", "currency",
+                              "delivery address", "telephone number", "date of the order"}) {
+      if (random() % 4 == 0) continue;
+      value += std::string("{\"") + field + "\": " + std::to_string(random() % 10'000) + "}, ";
+    }
+  }
+  return InTableOrder(std::move(rows));
+}
+
 Result<TableInfo> BuildTable(FileSystem* files, const std::string& directory, uint64_t number,
                              const std::vector<OwnedRow>& rows, TableBuilder::Settings settings,
                              DyadicRange range) {

@@ -49,6 +49,10 @@ std::vector<OwnedRow> RandomRows(size_t count, uint64_t seed);
 // The same, two thirds of the values replaced by references to records of two runs: each once.
 std::vector<OwnedRow> RandomSeparatedRows(size_t count, uint64_t seed);
 
+// `count` rows of a few hundred bytes that have most of them in common, as documents have; in
+// order.
+std::vector<OwnedRow> DocumentRows(size_t count, uint64_t seed);
+
 // Writes table `number` into `directory`.
 Result<TableInfo> BuildTable(FileSystem* files, const std::string& directory, uint64_t number,
                              const std::vector<OwnedRow>& rows,
