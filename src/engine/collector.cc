@@ -97,33 +97,20 @@ std::optional<Collector::Job> Collector::PickNext(bool idle) const {
 }
 
 Task<bool> Collector::RunJobs() {
-  context_.BeginWork();
-  RetryPause retry;
-  SpaceReserve::Lease lease(context_.reserve(), SpaceReserve::Use::kCompaction);
-  while (!context_.ended() && !context_.flush_needs_room()) {
-    const std::optional<Job> job = PickNext(tidies_up_);
-    if (!job) break;
-    is_copying_ = true;
-    const Result<void> done = co_await Run(*job);
-    is_copying_ = false;
-    UpdatePressure();
-    if (done) {
-      lease.Return();
-      context_.ReportSuccess();
-      retry.Reset();
-    } else if (context_.flush_needs_room()) {
-      break;  // which starts this again
-    } else if (done.error().code == Errc::kNoSpace &&
-               lease.Extend(context_.reserve().bytes_wanted())) {
-      context_.log().info("collection: the reserve gives the room that the disk lacks");
-    } else if (!context_.ended()) {
-      lease.Return();
-      context_.ReportFailure("collection of values", done.error());
-      co_await context_.Pause(retry.Next());
-    }
-  }
-  context_.EndWork();
-  co_return true;
+  return context_.RunRewrites("collection of values",
+                              [this]() -> std::optional<Task<Result<void>>> {
+                                std::optional<Job> job = PickNext(tidies_up_);
+                                if (!job) return std::nullopt;
+                                return RunJob(*std::move(job));
+                              });
+}
+
+Task<Result<void>> Collector::RunJob(Job job) {
+  is_copying_ = true;
+  Result<void> done = co_await Run(job);
+  is_copying_ = false;
+  UpdatePressure();
+  co_return done;
 }
 
 // Begins and ends on the strand; between, it is on the threads that merge.

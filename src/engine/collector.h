@@ -48,6 +48,7 @@ class Collector {
   void UpdatePressure();
   std::optional<Job> PickNext(bool idle) const;
   Task<bool> RunJobs();
+  Task<Result<void>> RunJob(Job job);
   Task<Result<void>> Run(const Job& job);
   Task<Result<void>> Copy(ValueCollector& collector);
   Result<void> Install(const Job& job, ValueCollector& collector);

@@ -129,34 +129,20 @@ std::optional<Compactor::Job> Compactor::PickNext() {
 }
 
 Task<bool> Compactor::RunJobs() {
-  context_.BeginWork();
-  RetryPause retry;
-  SpaceReserve::Lease lease(context_.reserve(), SpaceReserve::Use::kCompaction);
-  while (!context_.ended() && !context_.flush_needs_room()) {
-    const std::optional<Job> job = PickNext();
-    if (!job) break;
-    running_.emplace_back(job->tree->id, job->step);
-    Start();  // the other threads may find something too
-    const Result<void> done = co_await Run(*job);
-    std::erase(running_, std::pair(job->tree->id, job->step));
-    UpdateDebt();
-    if (done) {
-      lease.Return();
-      context_.ReportSuccess();
-      retry.Reset();
-    } else if (context_.flush_needs_room()) {
-      break;  // which starts this again
-    } else if (done.error().code == Errc::kNoSpace &&
-               lease.Extend(context_.reserve().bytes_wanted())) {
-      context_.log().info("compaction: the reserve gives the room that the disk lacks");
-    } else if (!context_.ended()) {
-      lease.Return();
-      context_.ReportFailure("compaction", done.error());
-      co_await context_.Pause(retry.Next());
-    }
-  }
-  context_.EndWork();
-  co_return true;
+  return context_.RunRewrites("compaction", [this]() -> std::optional<Task<Result<void>>> {
+    std::optional<Job> job = PickNext();
+    if (!job) return std::nullopt;
+    return RunJob(*std::move(job));
+  });
+}
+
+Task<Result<void>> Compactor::RunJob(Job job) {
+  running_.emplace_back(job.tree->id, job.step);
+  Start();  // the other threads may find something too
+  Result<void> done = co_await Run(job);
+  std::erase(running_, std::pair(job.tree->id, job.step));
+  UpdateDebt();
+  co_return done;
 }
 
 Task<Result<void>> Compactor::Run(const Job& job) {

@@ -51,6 +51,7 @@ class Compactor {
   std::optional<Job> PickNext();
   std::optional<Compaction> PickFor(const Tree& tree, const CompactionPlan& plan);
   Task<bool> RunJobs();
+  Task<Result<void>> RunJob(Job job);
   Task<Result<void>> Run(const Job& job);
   Task<Result<void>> Rewrite(const Job& job);
   Task<Result<void>> Merge(const Job& job, RangeWriter& writer, std::vector<ValueReference>& dead);

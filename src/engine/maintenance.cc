@@ -76,10 +76,7 @@ void Maintenance::ScheduleFlush() {
 }
 
 void Maintenance::ScheduleCompaction() {
-  context_.Post([this] {
-    compactor_.Start();
-    collector_.Start();
-  });
+  context_.Post([this] { StartRewriting(); });
 }
 
 void Maintenance::ScheduleTrim() {
@@ -144,17 +141,14 @@ Task<bool> Maintenance::TidyUp() {
       known_end = store_.log_end();
       if (idle) sealed = store_.SealActive(true);
     }
-    compactor_.SetTidiesUp(idle);
-    compactor_.Start();
-    collector_.SetTidiesUp(idle);
-    collector_.Start();
+    SetTidiesUp(idle);
+    StartRewriting();
     if (!idle || sealed || compactor_.has_idle_work() || collector_.has_idle_work()) continue;
     tidy = true;
     std::lock_guard lock(store_.mutex().background());
     store_.AskForTidying();
   }
-  compactor_.SetTidiesUp(false);
-  collector_.SetTidiesUp(false);
+  SetTidiesUp(false);
   context_.EndWork();
   co_return true;
 }
@@ -169,12 +163,10 @@ Task<bool> Maintenance::Relieve() {
       std::lock_guard lock(store_.mutex().background());
       store_.SealDeletes();
     }
-    compactor_.SetTidiesUp(true);
-    collector_.SetTidiesUp(true);
+    SetTidiesUp(true);
     StartRewriting();
   }
-  compactor_.SetTidiesUp(false);
-  collector_.SetTidiesUp(false);
+  SetTidiesUp(false);
   context_.EndWork();
   co_return true;
 }
@@ -307,6 +299,11 @@ uint64_t Maintenance::LiveKeyCount(const Tree& tree, const TreeMemtable& memtabl
 }
 
 bool Maintenance::IsRewriting() const { return compactor_.is_merging() || collector_.is_copying(); }
+
+void Maintenance::SetTidiesUp(bool tidies_up) {
+  compactor_.SetTidiesUp(tidies_up);
+  collector_.SetTidiesUp(tidies_up);
+}
 
 void Maintenance::StartRewriting() {
   compactor_.Start();

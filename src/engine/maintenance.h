@@ -57,6 +57,7 @@ class Maintenance {
   Task<bool> FlushAll();
   void SetFlushError(std::optional<Error> error);
   bool IsRewriting() const;
+  void SetTidiesUp(bool tidies_up);
   void StartRewriting();
   bool GivesRoomToFlush(SpaceReserve::Lease& lease, const Generation& generation);
   Task<Result<void>> Flush(std::shared_ptr<Generation> generation);

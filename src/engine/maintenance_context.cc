@@ -53,6 +53,33 @@ tl::unexpected<Error> MaintenanceContext::Stopped() const {
   return Fail(Errc::kClosed, "the engine is closing");
 }
 
+Task<bool> MaintenanceContext::RunRewrites(
+    const char* what, std::function<std::optional<Task<Result<void>>>()> next) {
+  BeginWork();
+  RetryPause retry;
+  SpaceReserve::Lease lease(reserve_, SpaceReserve::Use::kCompaction);
+  while (!ended() && !flush_needs_room()) {
+    std::optional<Task<Result<void>>> job = next();
+    if (!job) break;
+    const Result<void> done = co_await *std::move(job);
+    if (done) {
+      lease.Return();
+      ReportSuccess();
+      retry.Reset();
+    } else if (flush_needs_room()) {
+      break;  // which starts this again
+    } else if (done.error().code == Errc::kNoSpace && lease.Extend(reserve_.bytes_wanted())) {
+      log().info("{}: the reserve gives the room that the disk lacks", what);
+    } else if (!ended()) {
+      lease.Return();
+      ReportFailure(what, done.error());
+      co_await Pause(retry.Next());
+    }
+  }
+  EndWork();
+  co_return true;
+}
+
 void MaintenanceContext::ReportFailure(const char* what, const Error& error) {
   log().error("{} failed, will be tried again: {}", what, error.context);
   failing_ = true;

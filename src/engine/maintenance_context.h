@@ -2,7 +2,9 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -79,6 +81,10 @@ class MaintenanceContext {
   // Files that it does not name any more go when the last reader lets go.
   std::shared_ptr<const ValueSet> ValuesNow(const Tree& tree,
                                             std::shared_ptr<ValueFile> added) const;
+  // Runs what `next` hands out, one after the other, until it has nothing: merges or collections. A
+  // flush that has met a full disk ends it (and starts it again); they borrow from the reserve
+  // then, and what fails otherwise is tried again after a pause.
+  Task<bool> RunRewrites(const char* what, std::function<std::optional<Task<Result<void>>>()> next);
   void ReportFailure(const char* what, const Error& error);
   void ReportSuccess();
 
